@@ -1,0 +1,96 @@
+/** A lab as one value: scenario, tables, criteria, charts. Adding a lab is one folder with one of these. */
+import type { SentMessage } from "./load/messages.ts";
+import type { Chart } from "./report/chart.ts";
+import type { ServiceName } from "./stack/stack.ts";
+import type { Evidence } from "./verdict/evidence.ts";
+import type { Finding } from "./verdict/verdict.ts";
+
+export type Profile = "quick" | "full";
+
+/** A stretch of constant offered load. Phases follow one another without a gap. */
+export interface LoadPhase {
+  readonly name: string;
+  readonly forMs: number;
+  readonly perSecond: number;
+}
+
+export interface Load {
+  readonly phases: readonly LoadPhase[];
+  /** Different keys; each is one account, and keeps its order. */
+  readonly accounts: number;
+  /** Length in characters of each event's padding. */
+  readonly paddingLength: number;
+  /** One message in this many is malformed, at a seeded place; 0 for none. */
+  readonly malformedOneIn: number;
+}
+
+/** Something to break, and when: milliseconds since the load began. */
+export type FaultPlan =
+  | {
+      readonly kind: "kill-worker";
+      readonly atMs: number;
+      /** Allowance until the group works again, in addition to the session timeout. */
+      readonly recoveryMs: number;
+    }
+  | {
+      readonly kind: "cut";
+      readonly atMs: number;
+      readonly service: ServiceName;
+      readonly forMs: number;
+      readonly recoveryMs: number;
+    };
+
+/** What workers are told by environment; see the worker contract. */
+export interface WorkerSettings {
+  readonly sessionTimeoutMs: number;
+  readonly concurrency: number;
+  readonly maxInFlight: number;
+}
+
+export interface Scenario {
+  readonly load: Load;
+  readonly faults: readonly FaultPlan[];
+  readonly worker: WorkerSettings;
+  /** How long the backlog may take to drain after the load. */
+  readonly settleMs: number;
+  /** Numbers only the lab's own criteria use; they are copied into the record. */
+  readonly limits?: Readonly<Record<string, number>>;
+}
+
+/** A table the worker writes, and what a message must become in it. */
+export interface LabTable {
+  readonly name: string;
+  /** Columns read back, as SQL expressions that give text. */
+  readonly columns: readonly { readonly name: string; readonly sql: string }[];
+  /** The row this message must become, as text by column; undefined when it belongs elsewhere. */
+  readonly expected: (message: SentMessage) => readonly (string | null)[] | undefined;
+  /** Which columns tell the message a row came from, and the key the message has in them. */
+  readonly key: {
+    readonly columns: readonly string[];
+    readonly of: (message: SentMessage) => readonly string[];
+  };
+}
+
+export interface Criterion {
+  readonly id: string;
+  readonly claim: string;
+  /** True when the number depends on how fast the host was: a failure on an unfit host is then unknown. */
+  readonly timing?: boolean;
+  /** Pure: evidence in, finding out. */
+  readonly judge: (evidence: Evidence) => Finding;
+}
+
+export interface Lab {
+  readonly name: string;
+  /** What the lab proves, in one line. */
+  readonly title: string;
+  /** The question a learner starts from. */
+  readonly question: string;
+  /** `import.meta.url` of lab.ts: subjects and schema.sql are beside it. */
+  readonly home: string;
+  readonly partitions: number;
+  readonly profiles: Readonly<Record<Profile, Scenario>>;
+  readonly tables: readonly LabTable[];
+  readonly criteria: readonly Criterion[];
+  readonly charts: readonly ((evidence: Evidence) => Chart)[];
+}

@@ -1,0 +1,104 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { malformations, planMessages } from "./messages.ts";
+import { dueTimes, plannedCount, schedule } from "./schedule.ts";
+
+const load = {
+  phases: [
+    { name: "steady", forMs: 2000, perSecond: 1500 },
+    { name: "spike", forMs: 1000, perSecond: 3000 },
+  ],
+  accounts: 50,
+  paddingLength: 60,
+  malformedOneIn: 20,
+};
+
+describe("the plan of a load", () => {
+  test("equal seeds give equal bytes, another seed gives others", () => {
+    const [a, b, c] = [planMessages(7, load, 4), planMessages(7, load, 4), planMessages(8, load, 4)];
+    for (let i = 0; i < a.length; i += 97) expect(a.value(i)).toEqual(b.value(i));
+    expect(a.value(0)).not.toEqual(c.value(0));
+  });
+
+  test("every event id is its own, and sequences count up without a gap in each account", () => {
+    const plan = planMessages(7, load, 4);
+    const ids = new Set<string>();
+    const last = new Map<string, number>();
+    let events = 0;
+    for (let i = 0; i < plan.length; i += 1) {
+      const { event } = plan.at(i);
+      if (event === undefined) continue;
+      events += 1;
+      ids.add(event.eventId);
+      expect(event.sequence).toBe((last.get(event.accountId) ?? 0) + 1);
+      last.set(event.accountId, event.sequence);
+    }
+    expect(ids.size).toBe(events);
+  });
+
+  test("a well-formed message is its event as JSON; every malformation occurs and none parses to a valid event", () => {
+    const plan = planMessages(7, load, 4);
+    const seen = new Set<string>();
+    for (let i = 0; i < plan.length; i += 1) {
+      const { event, malformation } = plan.at(i);
+      const value = plan.value(i);
+      if (event !== undefined) {
+        expect(JSON.parse(String(value))).toEqual(event);
+        continue;
+      }
+      seen.add(malformation ?? "");
+      expect(isEvent(value)).toBe(false);
+    }
+    expect([...seen].sort()).toEqual([...malformations].sort());
+  });
+
+  test("an account keeps its partition, and all partitions are used", () => {
+    const plan = planMessages(3, load, 4);
+    const partitionOf = new Map<string, number>();
+    for (let i = 0; i < plan.length; i += 1) {
+      const { accountId, partition } = plan.at(i);
+      expect(partitionOf.get(accountId) ?? partition).toBe(partition);
+      partitionOf.set(accountId, partition);
+    }
+    expect(new Set(partitionOf.values()).size).toBe(4);
+  });
+});
+
+describe("the schedule", () => {
+  test("due times never fall back, and each phase has its rate times its length", () => {
+    const phase = fc.record({
+      name: fc.constant("p"),
+      forMs: fc.integer({ min: 1, max: 2000 }),
+      perSecond: fc.integer({ min: 1, max: 2000 }),
+    });
+    fc.assert(
+      fc.property(fc.array(phase, { minLength: 1, maxLength: 5 }), (phases) => {
+        const laid = schedule(phases);
+        const due = dueTimes(laid);
+        expect(due.length).toBe(plannedCount(laid));
+        expect(due.every((at, i) => i === 0 || at >= (due[i - 1] ?? 0))).toBe(true);
+        for (const one of laid) {
+          expect(one.count).toBe(Math.round(((one.endMs - one.startMs) / 1000) * one.perSecond));
+          if (one.count > 0) expect(due[one.first]).toBe(one.startMs);
+        }
+      }),
+    );
+  });
+});
+
+/** The contract's definition, written without the toolkit. */
+function isEvent(value: Buffer | null): boolean {
+  try {
+    const e = JSON.parse(String(value));
+    return (
+      typeof e.eventId === "string" &&
+      typeof e.accountId === "string" &&
+      Number.isInteger(e.amountCents) &&
+      !Number.isNaN(Date.parse(e.occurredAt)) &&
+      Number.isInteger(e.sequence) &&
+      typeof e.padding === "string"
+    );
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * What is sent: a pure function of seed, load and index. The judge makes the same messages again from
+ * the record instead of trusting a copy.
+ */
+import { Partitioners } from "kafkajs";
+import type { Load } from "../lab.ts";
+import { integer, type Random, randomFor } from "./random.ts";
+import { plannedCount, schedule } from "./schedule.ts";
+
+/** The worker contract's event. */
+export interface PaymentEvent {
+  readonly eventId: string;
+  readonly accountId: string;
+  readonly amountCents: number;
+  readonly occurredAt: string;
+  readonly sequence: number;
+  readonly padding: string;
+}
+
+/** The ways in which a message is not an event. */
+export const malformations = [
+  "invalid-json",
+  "missing-field",
+  "wrong-type",
+  "empty",
+  "no-value",
+  "oversized",
+] as const;
+export type Malformation = (typeof malformations)[number];
+
+export interface PlannedMessage {
+  readonly index: number;
+  readonly accountId: string;
+  readonly partition: number;
+  /** The event when it is well-formed; otherwise what is wrong with it. */
+  readonly event: PaymentEvent | undefined;
+  readonly malformation: Malformation | undefined;
+}
+
+/** A message with the place the broker gave it. */
+export interface SentMessage extends PlannedMessage {
+  readonly topic: string;
+  readonly offset: number;
+  /** Null for a message without a value. */
+  readonly value: Buffer | null;
+}
+
+export interface Plan {
+  readonly length: number;
+  at(index: number): PlannedMessage;
+  /** The bytes to send; made anew at each call. */
+  value(index: number): Buffer | null;
+}
+
+/** One in this many malformed messages is a 1 MB one. */
+const oversizedOneIn = 40;
+export const oversizedBytes = 1_000_000;
+/** The first day of business time; events carry due times after it, so that equal seeds give equal bytes. */
+const businessEpoch = Date.UTC(2026, 0, 5, 8);
+const paddingAlphabet = [..."abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789     ,;:'\"\\\t\né漢😀"];
+
+/** Plans all messages of a load. Partitions follow Kafka's default partitioner (murmur2 of the key). */
+export function planMessages(seed: number, load: Load, partitions: number): Plan {
+  const phases = schedule(load.phases);
+  const length = plannedCount(phases);
+  const accounts = Array.from({ length: load.accounts }, (_, i) => `acct-${String(i).padStart(4, "0")}`);
+  const partitionOf = accounts.map((account) => partitionOfKey(account, partitions));
+  const account = new Uint16Array(length);
+  const sequence = new Uint32Array(length);
+  /** 0 for an event, else 1 + index into `malformations`. */
+  const kind = new Uint8Array(length);
+
+  const nextSequence = new Uint32Array(load.accounts);
+  let malformed = 0;
+  for (let i = 0; i < length; i += 1) {
+    const random = randomFor(seed, i);
+    const a = integer(random, 0, load.accounts - 1);
+    account[i] = a;
+    if (load.malformedOneIn > 0 && random() * load.malformedOneIn < 1) {
+      kind[i] = 1 + malformations.indexOf(malformationAt(malformed));
+      malformed += 1;
+    } else {
+      nextSequence[a] = (nextSequence[a] ?? 0) + 1;
+      sequence[i] = nextSequence[a] ?? 0;
+    }
+  }
+
+  const eventAt = (index: number): PaymentEvent => {
+    const random = randomFor(seed ^ 0x5bd1e995, index);
+    return {
+      eventId: uuid(random),
+      accountId: accounts[account[index] ?? 0] ?? "",
+      amountCents: amount(random),
+      occurredAt: new Date(businessEpoch + index * 7 + integer(random, 0, 6)).toISOString(),
+      sequence: sequence[index] ?? 0,
+      padding: padding(random, load.paddingLength),
+    };
+  };
+  return {
+    length,
+    at(index) {
+      const malformation = malformations[(kind[index] ?? 0) - 1];
+      const a = account[index] ?? 0;
+      return {
+        index,
+        accountId: accounts[a] ?? "",
+        partition: partitionOf[a] ?? 0,
+        event: malformation === undefined ? eventAt(index) : undefined,
+        malformation,
+      };
+    },
+    value(index) {
+      const malformation = malformations[(kind[index] ?? 0) - 1];
+      const event = eventAt(index);
+      return malformation === undefined
+        ? Buffer.from(JSON.stringify(event))
+        : malformedValue(malformation, event, randomFor(seed ^ 0x27d4eb2f, index));
+    },
+  };
+}
+
+const partitioner = Partitioners.DefaultPartitioner();
+
+function partitionOfKey(key: string, partitions: number): number {
+  const partitionMetadata = Array.from({ length: partitions }, (_, partitionId) => ({
+    partitionErrorCode: 0,
+    partitionId,
+    leader: 0,
+    replicas: [],
+    isr: [],
+  }));
+  return partitioner({ topic: "", partitionMetadata, message: { key, value: null } });
+}
+
+/** Malformations take turns; the big one is rare, and early enough to be in any load. */
+function malformationAt(ordinal: number): Malformation {
+  if (ordinal % oversizedOneIn === 7) return "oversized";
+  return malformations[ordinal % (malformations.length - 1)] ?? "empty";
+}
+
+function malformedValue(malformation: Malformation, event: PaymentEvent, random: Random): Buffer | null {
+  switch (malformation) {
+    case "invalid-json": {
+      const text = JSON.stringify(event);
+      return Buffer.from(text.slice(0, integer(random, 1, text.length - 1)));
+    }
+    case "missing-field": {
+      const fields = Object.entries(event);
+      fields.splice(integer(random, 0, fields.length - 1), 1);
+      return Buffer.from(JSON.stringify(Object.fromEntries(fields)));
+    }
+    case "wrong-type": {
+      const wrong = [
+        { amountCents: String(event.amountCents) },
+        { amountCents: event.amountCents + 0.5 },
+        { amountCents: null },
+        { occurredAt: "yesterday" },
+        { eventId: 42 },
+        { sequence: "first" },
+      ];
+      return Buffer.from(JSON.stringify({ ...event, ...wrong[integer(random, 0, wrong.length - 1)] }));
+    }
+    case "empty":
+      return Buffer.alloc(0);
+    case "no-value":
+      return null;
+    case "oversized":
+      // Not JSON, and not UTF-8 either: what is kept must be bytes.
+      return Buffer.alloc(oversizedBytes, Buffer.from([0xff, 0x00, integer(random, 1, 254), 0x7b, 0x22]));
+  }
+}
+
+/** RFC 9562 version 4 layout, from seeded bits. */
+function uuid(random: Random): string {
+  const hex = Array.from({ length: 4 }, () => Math.floor(random() * 4294967296).toString(16).padStart(8, "0")).join("");
+  const variant = "89ab"[integer(random, 0, 3)];
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
+}
+
+/** Mostly everyday amounts; one in 50 beyond 32 bits, where a too narrow column or a float loses cents. */
+function amount(random: Random): number {
+  return random() < 0.02 ? integer(random, 3_000_000_000, 4_000_000_000_000) : integer(random, 1, 500_000);
+}
+
+function padding(random: Random, length: number): string {
+  let text = "";
+  for (let i = 0; i < length; i += 1) {
+    text += paddingAlphabet[Math.floor(random() * paddingAlphabet.length)];
+  }
+  return text;
+}

@@ -1,0 +1,159 @@
+/**
+ * The record of a run: all that was observed, in one JSON file, and nothing concluded from it.
+ *
+ * Times are milliseconds since the load began (`startedAt`), rounded to 0.1 ms; what happened before
+ * it is negative. Verdicts, charts and pages are pure functions of this value.
+ */
+import { z } from "zod";
+
+/** Raised when the shape changes; a reader refuses what it does not know. */
+export const recordVersion = 1;
+
+const ms = z.number();
+const count = z.number().int().nonnegative();
+const serviceName = z.enum(["kafka", "postgres", "redis"]);
+
+const quantiles = z.object({ p50: z.number(), p99: z.number(), max: z.number(), samples: count });
+
+/** How fit the machine was to measure on. */
+const host = z.object({
+  platform: z.string(),
+  arch: z.string(),
+  cpuModel: z.string(),
+  cpus: count,
+  memoryBytes: count,
+  node: z.string(),
+  /** Before the load: how late a 10 ms timer fires, and which share of one CPU a busy loop is given. */
+  calibration: z.object({ timerLatenessMs: quantiles, cpuShare: z.number() }),
+  /** During the load. `foreignCpuShare`: share of the whole machine used by programs that are not of this run, or stolen by the hypervisor; null where it cannot be told. */
+  duringRun: z.object({
+    eventLoopDelayMs: quantiles,
+    foreignCpuShare: z.number().nullable(),
+    /** Wall clock against monotonic clock over the run. */
+    clockDriftMs: z.number(),
+  }),
+});
+
+const phase = z.object({ name: z.string(), startMs: ms, endMs: ms, perSecond: z.number() });
+
+/** One thing broken on purpose. Measurements between `startMs` and `clearMs` are inside its window. */
+const fault = z.object({
+  name: z.string(),
+  kind: z.string(),
+  startMs: ms,
+  /** When the cause was removed: the network healed, the new worker started. */
+  healMs: ms,
+  /** Until when its consequences are expected; a stated allowance, not a measurement. */
+  clearMs: ms,
+  /** Filled for a killed worker: group offsets, by partition, after it died and before the next one started. */
+  committedOffsets: z.array(z.number()).optional(),
+  note: z.string().optional(),
+});
+
+/** Every planned message in order; a column each, so that 100,000 messages stay a few megabytes. */
+const ledger = z.object({
+  /** Messages the plan holds; each column has this many entries. */
+  planned: count,
+  partition: z.array(z.number()),
+  /** Broker offset; -1 when the broker never acknowledged it. */
+  offset: z.array(z.number()),
+  /** When it was handed to the client, and when the broker's acknowledgement came (-1: never). */
+  sentMs: z.array(z.number()),
+  ackedMs: z.array(z.number()),
+  /** Errors of sends, first few. */
+  errors: z.array(z.string()),
+  /** End offset of each partition after the load, read from the broker. */
+  endOffsets: z.array(z.number()),
+});
+
+/**
+ * Rows of a table, relative to the ledger: a row that equals, column by column, what message `i` must
+ * become is stored as `i`; any other row is stored whole. Lossless (see rows.ts).
+ */
+const table = z.object({
+  name: z.string(),
+  columns: z.array(z.string()),
+  /** Message index of each row that is exactly as sent. */
+  asSent: z.array(z.number()),
+  /** Commit time of each of those rows, by the database's clock; null when the database does not keep it. */
+  asSentCommittedMs: z.array(z.number().nullable()),
+  others: z.array(z.object({ values: z.array(z.string().nullable()), committedMs: z.number().nullable() })),
+});
+
+/** One look at the group's offsets, then at the tables. */
+const commitSample = z.object({
+  /** When the offsets had been read. */
+  atMs: ms,
+  /** Committed offset by partition; -1 when the group has none. */
+  committed: z.array(z.number()),
+  /** Messages below a committed offset that were looked up in the tables for the first time. */
+  checked: count,
+  /** Those of them that were in no table, as [partition, offset]. */
+  missing: z.array(z.tuple([z.number(), z.number()])),
+});
+
+const workerProcess = z.object({
+  id: z.string(),
+  pid: count,
+  startMs: ms,
+  /** Group stable with every partition assigned; null when that never came. */
+  readyMs: ms.nullable(),
+  exit: z
+    .object({
+      atMs: ms,
+      code: z.number().nullable(),
+      signal: z.string().nullable(),
+      /** Whether the harness ended it. */
+      planned: z.boolean(),
+      /** The end of its output, when it was not. */
+      tail: z.string(),
+    })
+    .nullable(),
+  /** Resident memory and CPU time used so far, sampled. */
+  samples: z.array(z.object({ atMs: ms, rssBytes: count, cpuMs: z.number() })),
+});
+
+export const recordSchema = z.object({
+  version: z.literal(recordVersion),
+  lab: z.string(),
+  subject: z.object({ name: z.string(), command: z.array(z.string()) }),
+  profile: z.enum(["quick", "full"]),
+  seed: z.number().int(),
+  /** Epoch milliseconds of the start of the load. */
+  startedAt: z.number(),
+  finishedMs: ms,
+  /** The command that repeats the run. */
+  command: z.string(),
+  stack: z.object({
+    kind: z.enum(["native", "containers", "external"]),
+    why: z.string(),
+    versions: z.record(serviceName, z.string()),
+    /** What the stack could not do, in words; criteria that need it are unknown. */
+    limits: z.array(z.string()),
+  }),
+  /** Numbers the run was made with, for people and for thresholds: session timeout, concurrency and so on. */
+  parameters: z.record(z.string(), z.union([z.string(), z.number()])),
+  host,
+  topic: z.object({ name: z.string(), partitions: count }),
+  phases: z.array(phase),
+  faults: z.array(fault),
+  ledger,
+  tables: z.array(table),
+  commitSamples: z.array(commitSample),
+  /** Bytes through each proxy so far. */
+  linkSamples: z.array(
+    z.object({ atMs: ms, service: serviceName, toServiceBytes: count, toWorkerBytes: count }),
+  ),
+  workers: z.array(workerProcess),
+  /** When the settle phase ended, and whether everything was committed by then. */
+  settled: z.object({ atMs: ms, drained: z.boolean() }),
+});
+
+export type RunRecord = z.infer<typeof recordSchema>;
+export type Phase = z.infer<typeof phase>;
+export type Fault = z.infer<typeof fault>;
+export type Ledger = z.infer<typeof ledger>;
+export type TableRecord = z.infer<typeof table>;
+export type CommitSample = z.infer<typeof commitSample>;
+export type WorkerRecord = z.infer<typeof workerProcess>;
+export type HostRecord = z.infer<typeof host>;
