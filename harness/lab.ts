@@ -1,5 +1,5 @@
 /** A lab as one value: scenario, tables, criteria, charts. Adding a lab is one folder with one of these. */
-import type { SentMessage } from "./load/messages.ts";
+import type { PlannedMessage, SentMessage } from "./load/messages.ts";
 import type { Chart } from "./report/chart.ts";
 import type { ServiceName } from "./stack/stack.ts";
 import type { Evidence } from "./verdict/evidence.ts";
@@ -62,8 +62,10 @@ export interface LabTable {
   readonly name: string;
   /** Columns read back, as SQL expressions that give text. */
   readonly columns: readonly { readonly name: string; readonly sql: string }[];
-  /** The row this message must become, as text by column; undefined when it belongs elsewhere. */
-  readonly expected: (message: SentMessage) => readonly (string | null)[] | undefined;
+  /** Whether this message must end in this table. */
+  readonly belongs: (message: PlannedMessage) => boolean;
+  /** The row a message that belongs here must become, as text by column. */
+  readonly expected: (message: SentMessage) => readonly (string | null)[];
   /** Which columns tell the message a row came from, and the key the message has in them. */
   readonly key: {
     readonly columns: readonly string[];

@@ -26,7 +26,7 @@ describe("the plan of a load", () => {
     const last = new Map<string, number>();
     let events = 0;
     for (let i = 0; i < plan.length; i += 1) {
-      const { event } = plan.at(i);
+      const event = plan.event(i);
       if (event === undefined) continue;
       events += 1;
       ids.add(event.eventId);
@@ -40,7 +40,8 @@ describe("the plan of a load", () => {
     const plan = planMessages(7, load, 4);
     const seen = new Set<string>();
     for (let i = 0; i < plan.length; i += 1) {
-      const { event, malformation } = plan.at(i);
+      const { malformation } = plan.at(i);
+      const event = plan.event(i);
       const value = plan.value(i);
       if (event !== undefined) {
         expect(JSON.parse(String(value))).toEqual(event);

@@ -32,22 +32,26 @@ export interface PlannedMessage {
   readonly index: number;
   readonly accountId: string;
   readonly partition: number;
-  /** The event when it is well-formed; otherwise what is wrong with it. */
-  readonly event: PaymentEvent | undefined;
+  /** What is wrong with it; undefined for a well-formed event. */
   readonly malformation: Malformation | undefined;
 }
 
-/** A message with the place the broker gave it. */
+/** A message with its content and the place the broker gave it. */
 export interface SentMessage extends PlannedMessage {
   readonly topic: string;
+  /** -1 when the broker never acknowledged it. */
   readonly offset: number;
-  /** Null for a message without a value. */
-  readonly value: Buffer | null;
+  /** Undefined for a malformed message. */
+  readonly event: PaymentEvent | undefined;
+  /** The bytes sent, null for a message without a value; made anew at each call. */
+  value(): Buffer | null;
 }
 
 export interface Plan {
   readonly length: number;
   at(index: number): PlannedMessage;
+  /** Undefined for a malformed message. */
+  event(index: number): PaymentEvent | undefined;
   /** The bytes to send; made anew at each call. */
   value(index: number): Buffer | null;
 }
@@ -57,7 +61,9 @@ const oversizedOneIn = 40;
 export const oversizedBytes = 1_000_000;
 /** The first day of business time; events carry due times after it, so that equal seeds give equal bytes. */
 const businessEpoch = Date.UTC(2026, 0, 5, 8);
-const paddingAlphabet = [..."abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789     ,;:'\"\\\t\né漢😀"];
+const paddingAlphabet = [
+  ..."abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789     ,;:'\"\\\t\né漢😀",
+];
 
 /** Plans all messages of a load. Partitions follow Kafka's default partitioner (murmur2 of the key). */
 export function planMessages(seed: number, load: Load, partitions: number): Plan {
@@ -96,21 +102,21 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
       padding: padding(random, load.paddingLength),
     };
   };
+  const malformationOf = (index: number) => malformations[(kind[index] ?? 0) - 1];
   return {
     length,
     at(index) {
-      const malformation = malformations[(kind[index] ?? 0) - 1];
       const a = account[index] ?? 0;
       return {
         index,
         accountId: accounts[a] ?? "",
         partition: partitionOf[a] ?? 0,
-        event: malformation === undefined ? eventAt(index) : undefined,
-        malformation,
+        malformation: malformationOf(index),
       };
     },
+    event: (index) => (malformationOf(index) === undefined ? eventAt(index) : undefined),
     value(index) {
-      const malformation = malformations[(kind[index] ?? 0) - 1];
+      const malformation = malformationOf(index);
       const event = eventAt(index);
       return malformation === undefined
         ? Buffer.from(JSON.stringify(event))
@@ -172,7 +178,11 @@ function malformedValue(malformation: Malformation, event: PaymentEvent, random:
 
 /** RFC 9562 version 4 layout, from seeded bits. */
 function uuid(random: Random): string {
-  const hex = Array.from({ length: 4 }, () => Math.floor(random() * 4294967296).toString(16).padStart(8, "0")).join("");
+  const hex = Array.from({ length: 4 }, () =>
+    Math.floor(random() * 4294967296)
+      .toString(16)
+      .padStart(8, "0"),
+  ).join("");
   const variant = "89ab"[integer(random, 0, 3)];
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
 }

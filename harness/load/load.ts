@@ -1,0 +1,140 @@
+/** Starts the generator and keeps its ledger: what was sent, and where the broker put it. */
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { Ledger } from "../record/record.ts";
+import type { FromGenerator, GeneratorOrder, ToGenerator } from "./protocol.ts";
+
+const maxErrors = 5;
+const roundTo = (value: number) => Math.round(value * 10) / 10;
+
+/** Grows while the load runs; columns are indexed by message. */
+export interface LiveLedger {
+  readonly planned: number;
+  readonly partition: Int16Array;
+  readonly offset: Float64Array;
+  readonly sentMs: Float64Array;
+  readonly ackedMs: Float64Array;
+  readonly errors: string[];
+  /** Messages acknowledged so far. */
+  acknowledged: number;
+  /** By partition: message index at each offset, in offset order; -1 for a record that is not ours. */
+  readonly byOffset: number[][];
+}
+
+export interface RunningLoad {
+  readonly ledger: LiveLedger;
+  /** Begins the load; `atEpochMs` may lie a little ahead. */
+  start(atEpochMs: number): void;
+  /** Resolves when all was sent and answered, or the generator gave up; rejects when it died. */
+  readonly finished: Promise<void>;
+  /** Sends nothing more. */
+  stop(): void;
+  /** Ends the process. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+/** Starts the generator process and resolves when it is connected and warmed up. */
+export async function prepareLoad(order: GeneratorOrder): Promise<RunningLoad> {
+  const child = fork(fileURLToPath(new URL("./generator.ts", import.meta.url)), [], {
+    execArgv: ["--import", "tsx"],
+    serialization: "advanced",
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    env: { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: "1" },
+  });
+  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const close = async (): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+    await exited;
+  };
+  try {
+    send(child, { type: "order", order });
+    const planned = await ready(child);
+    const ledger = emptyLedger(planned, order.partitions);
+    const finished = follow(child, ledger);
+    finished.catch(() => undefined);
+    return {
+      ledger,
+      finished,
+      start: (atEpochMs) => send(child, { type: "start", atEpochMs }),
+      stop: () => send(child, { type: "stop" }),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function send(child: ChildProcess, message: ToGenerator): void {
+  if (child.connected) child.send(message);
+}
+
+function ready(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.on("message", (message: FromGenerator) => {
+      if (message.type === "ready") resolve(message.planned);
+      if (message.type === "failed") reject(new Error(`the load generator could not start: ${message.text}`));
+    });
+    child.once("exit", (code, signal) =>
+      reject(new Error(`the load generator ended at once (${signal ?? code})`)),
+    );
+  });
+}
+
+function emptyLedger(planned: number, partitions: number): LiveLedger {
+  return {
+    planned,
+    partition: new Int16Array(planned).fill(-1),
+    offset: new Float64Array(planned).fill(-1),
+    sentMs: new Float64Array(planned).fill(-1),
+    ackedMs: new Float64Array(planned).fill(-1),
+    errors: [],
+    acknowledged: 0,
+    byOffset: Array.from({ length: partitions }, () => []),
+  };
+}
+
+function follow(child: ChildProcess, ledger: LiveLedger): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.on("message", (message: FromGenerator) => {
+      if (message.type === "acknowledged") for (const request of message.requests) enter(ledger, request);
+      if (message.type === "error" && ledger.errors.length < maxErrors) ledger.errors.push(message.text);
+      if (message.type === "failed") reject(new Error(`the load generator failed: ${message.text}`));
+      if (message.type === "done") resolve();
+    });
+    child.once("exit", (code, signal) => reject(new Error(`the load generator died (${signal ?? code})`)));
+  });
+}
+
+type Acknowledged = Extract<FromGenerator, { type: "acknowledged" }>["requests"][number];
+
+function enter(ledger: LiveLedger, request: Acknowledged): void {
+  for (let i = 0; i < request.partitions.length; i += 1) {
+    const index = request.first + i;
+    const partition = request.partitions[i] ?? 0;
+    const offset = request.offsets[i] ?? -1;
+    ledger.partition[index] = partition;
+    ledger.sentMs[index] = request.sentMs;
+    ledger.offset[index] = offset;
+    if (offset < 0) continue;
+    ledger.ackedMs[index] = request.ackedMs;
+    ledger.acknowledged += 1;
+    const placed = ledger.byOffset[partition];
+    if (placed === undefined) continue;
+    while (placed.length < offset) placed.push(-1);
+    placed[offset] = index;
+  }
+}
+
+/** The ledger as it goes into the record. */
+export function toRecord(ledger: LiveLedger, endOffsets: readonly number[]): Ledger {
+  return {
+    planned: ledger.planned,
+    partition: [...ledger.partition],
+    offset: [...ledger.offset],
+    sentMs: [...ledger.sentMs].map(roundTo),
+    ackedMs: [...ledger.ackedMs].map(roundTo),
+    errors: [...ledger.errors],
+    endOffsets: [...endOffsets],
+  };
+}

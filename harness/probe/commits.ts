@@ -1,0 +1,149 @@
+/**
+ * Committed offsets against rows. Each look reads the group's offsets first and the tables after it: a
+ * message below a committed offset that is in no table then was acknowledged before it was stored, and
+ * whatever happens later, a crash at that moment would have lost it.
+ */
+import type { Admin } from "kafkajs";
+import type { LabTable } from "../lab.ts";
+import type { LiveLedger } from "../load/load.ts";
+import type { CommitSample } from "../record/record.ts";
+import type { SeenRow, TableReader } from "./tables.ts";
+
+const everyMs = 100;
+
+export interface CommitProbe {
+  /** What was seen so far; grows. */
+  readonly samples: CommitSample[];
+  /** Earliest commit time seen for each message, epoch ms; NaN while none was seen. */
+  readonly committedEpochMs: Float64Array;
+  /** Looks that failed because a service did not answer. */
+  blindLooks: number;
+  /** Looks now, in addition to the regular looks. */
+  look(): Promise<CommitSample | undefined>;
+  stop(): Promise<void>;
+}
+
+export interface CommitProbeOptions {
+  readonly admin: Admin;
+  readonly groupId: string;
+  readonly topic: string;
+  readonly partitions: number;
+  readonly ledger: LiveLedger;
+  readonly readers: readonly TableReader[];
+  /** Message index by key, for each reader. */
+  readonly indexes: readonly ReadonlyMap<string, number>[];
+  readonly keyOf: (table: LabTable, message: number) => string;
+  readonly tableOf: (message: number) => number;
+  /** Now, in ms since the load began. */
+  readonly now: () => number;
+}
+
+export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
+  const { admin, groupId, topic, ledger } = options;
+  /** By partition: every offset below it was found in a table, or reported missing. */
+  const verified = new Array<number>(options.partitions).fill(0);
+  const probe: CommitProbe = {
+    samples: [],
+    committedEpochMs: new Float64Array(ledger.planned).fill(Number.NaN),
+    blindLooks: 0,
+    look: () => inTurn(look),
+    stop: async () => {
+      stopped = true;
+      clearTimeout(timer);
+      await last;
+    },
+  };
+
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let last: Promise<unknown> = Promise.resolve();
+  /** Looks do not overlap: each starts where the one before it ended. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = last.then(work);
+    last = mine.catch(() => undefined);
+    return mine;
+  }
+
+  function note(seen: readonly SeenRow[], index: ReadonlyMap<string, number>): void {
+    for (const { key, committedEpochMs } of seen) {
+      const message = index.get(key);
+      if (message === undefined) continue;
+      const earlier = probe.committedEpochMs[message] ?? Number.NaN;
+      // Without a commit clock the row is known to be there, at a time unknown.
+      const at = committedEpochMs ?? Number.POSITIVE_INFINITY;
+      if (Number.isNaN(earlier) || at < earlier) probe.committedEpochMs[message] = at;
+    }
+  }
+  const isStored = (message: number) => !Number.isNaN(probe.committedEpochMs[message] ?? Number.NaN);
+
+  async function look(): Promise<CommitSample | undefined> {
+    try {
+      const committed = await committedOffsets(admin, groupId, topic, options.partitions);
+      const atMs = Math.round(options.now() * 10) / 10;
+      for (const [i, reader] of options.readers.entries()) {
+        note(await reader.tail(), options.indexes[i] ?? new Map());
+      }
+      const sample: CommitSample = { atMs, committed, ...(await check(committed)) };
+      probe.samples.push(sample);
+      return sample;
+    } catch {
+      probe.blindLooks += 1;
+      return undefined;
+    }
+  }
+
+  /** Looks up what lies below the committed offsets and was not looked up before. */
+  async function check(committed: readonly number[]): Promise<Pick<CommitSample, "checked" | "missing">> {
+    let checked = 0;
+    const doubtful: number[][] = options.readers.map(() => []);
+    const upTo = verified.map((from, partition) => {
+      const known = ledger.byOffset[partition] ?? [];
+      const to = Math.max(from, Math.min(committed[partition] ?? -1, known.length));
+      for (let offset = from; offset < to; offset += 1) {
+        const message = known[offset] ?? -1;
+        if (message < 0) continue;
+        checked += 1;
+        if (!isStored(message)) doubtful[options.tableOf(message)]?.push(message);
+      }
+      return to;
+    });
+    for (const [i, messages] of doubtful.entries()) {
+      const reader = options.readers[i];
+      if (reader === undefined || messages.length === 0) continue;
+      const keys = messages.map((message) => options.keyOf(reader.table, message));
+      note(await reader.lookUp(keys), options.indexes[i] ?? new Map());
+    }
+    const missing = doubtful.flat().filter((message) => !isStored(message));
+    for (const [partition, to] of upTo.entries()) verified[partition] = to;
+    return { checked, missing: missing.map(placeOf) };
+  }
+
+  const placeOf = (message: number): [number, number] => [
+    ledger.partition[message] ?? -1,
+    ledger.offset[message] ?? -1,
+  ];
+
+  function again(): void {
+    if (stopped) return;
+    const began = performance.now();
+    inTurn(look).finally(() => {
+      if (!stopped) timer = setTimeout(again, Math.max(5, everyMs - (performance.now() - began)));
+    });
+  }
+  again();
+  return probe;
+}
+
+/** Committed offset by partition; -1 where the group has committed none. */
+export async function committedOffsets(
+  admin: Admin,
+  groupId: string,
+  topic: string,
+  partitions: number,
+): Promise<number[]> {
+  const committed = new Array<number>(partitions).fill(-1);
+  for (const { partitions: fetched } of await admin.fetchOffsets({ groupId, topics: [topic] })) {
+    for (const { partition, offset } of fetched) committed[partition] = Number(offset);
+  }
+  return committed;
+}

@@ -1,0 +1,96 @@
+/** Reads the worker's tables over a connection of the harness's own. */
+import pg from "pg";
+import type { LabTable } from "../lab.ts";
+import type { Row } from "../record/tables.ts";
+
+/** Pages read again at each look: rows of transactions that began earlier and ended later lie there. */
+const lookBackPages = 16;
+/** Text no key column contains; the same as in `joinKey`. */
+const separatorSql = "U&'\\001f'";
+
+export interface SeenRow {
+  readonly key: string;
+  /** Epoch ms at which the row's transaction committed; null when the database does not keep it. */
+  readonly committedEpochMs: number | null;
+}
+
+export interface TableReader {
+  readonly table: LabTable;
+  /** Rows that were added since the last call; some may be told twice, a few may be told only by `lookUp`. */
+  tail(): Promise<SeenRow[]>;
+  /** Which of these keys have a row now. Definite: what is not returned is in no row at this moment. */
+  lookUp(keys: readonly string[]): Promise<SeenRow[]>;
+  /** Every row, all columns as text; `committedMs` counts from `startedAt` (epoch ms). */
+  readAll(startedAt: number): Promise<Row[]>;
+}
+
+/** A connection that answers in the forms the tables are described in. */
+export async function connectProbe(databaseUrl: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: databaseUrl, application_name: "sluice-probe" });
+  client.on("error", () => undefined);
+  await client.connect();
+  await client.query("SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET statement_timeout = 20000");
+  return client;
+}
+
+/** Whether commit times are kept (`track_commit_timestamp`). */
+export async function keepsCommitTimes(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ track_commit_timestamp: string }>("SHOW track_commit_timestamp");
+  return rows[0]?.track_commit_timestamp === "on";
+}
+
+export function tableReader(client: pg.Client, table: LabTable, commitTimes: boolean): TableReader {
+  const name = pg.escapeIdentifier(table.name);
+  const committed = commitTimes
+    ? "(extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000)::float8"
+    : "NULL::float8";
+  const key = `concat_ws(${separatorSql}, ${table.key.columns.map((column) => sqlOf(table, column)).join(", ")})`;
+  let fromPage = 0;
+  return {
+    table,
+    async tail() {
+      const { rows } = await client.query<[page: string, key: string, at: number | null]>({
+        text: `SELECT ctid::text, ${key}, ${committed} FROM ${name} WHERE ctid >= $1::tid`,
+        values: [`(${fromPage},0)`],
+        rowMode: "array",
+      });
+      let lastPage = fromPage;
+      const seen = rows.map(([ctid, rowKey, at]) => {
+        lastPage = Math.max(lastPage, Number.parseInt(ctid.slice(1), 10));
+        return { key: rowKey, committedEpochMs: at };
+      });
+      fromPage = Math.max(fromPage, lastPage - lookBackPages);
+      return seen;
+    },
+    async lookUp(keys) {
+      const { rows } = await client.query<[key: string, at: number | null]>({
+        text: `SELECT k, at FROM (SELECT ${key} AS k, ${committed} AS at FROM ${name}) AS keyed WHERE k = ANY($1::text[])`,
+        values: [keys],
+        rowMode: "array",
+      });
+      return rows.map(([rowKey, at]) => ({ key: rowKey, committedEpochMs: at }));
+    },
+    async readAll(startedAt) {
+      const columns = table.columns.map(({ sql }) => `(${sql})::text`).join(", ");
+      const { rows } = await client.query<(string | null)[]>({
+        text: `SELECT ${columns}, (${committed})::text FROM ${name}`,
+        rowMode: "array",
+      });
+      return rows.map((values) => {
+        const at = values[values.length - 1] ?? null;
+        return {
+          values: values.slice(0, -1),
+          committedMs: at === null ? null : roundTo(Number(at) - startedAt),
+        };
+      });
+    },
+  };
+}
+
+function sqlOf(table: LabTable, column: string): string {
+  const found = table.columns.find((one) => one.name === column);
+  if (found === undefined) throw new RangeError(`table ${table.name} has no column ${column}`);
+  return `(${found.sql})::text`;
+}
+
+const roundTo = (value: number) => Math.round(value * 10) / 10;

@@ -1,0 +1,27 @@
+/** The worker contract: everything a worker is told, by environment. These names are public interface. */
+import type { WorkerSettings } from "../lab.ts";
+
+export interface WorkerPlace {
+  readonly workerId: string;
+  readonly kafkaBrokers: string;
+  readonly topic: string;
+  readonly groupId: string;
+  readonly databaseUrl: string;
+  readonly redisUrl: string;
+  readonly redisPrefix: string;
+}
+
+export function workerEnvironment(place: WorkerPlace, settings: WorkerSettings): Record<string, string> {
+  return {
+    KAFKA_BROKERS: place.kafkaBrokers,
+    KAFKA_TOPIC: place.topic,
+    KAFKA_GROUP_ID: place.groupId,
+    KAFKA_SESSION_TIMEOUT_MS: String(settings.sessionTimeoutMs),
+    DATABASE_URL: place.databaseUrl,
+    REDIS_URL: place.redisUrl,
+    REDIS_PREFIX: place.redisPrefix,
+    WORKER_ID: place.workerId,
+    WORKER_CONCURRENCY: String(settings.concurrency),
+    WORKER_MAX_IN_FLIGHT: String(settings.maxInFlight),
+  };
+}

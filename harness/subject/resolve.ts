@@ -1,0 +1,54 @@
+/** From a subject's name to the command that runs it. */
+import { existsSync, readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CannotRun } from "../cannot-run.ts";
+
+export interface Subject {
+  readonly name: string;
+  readonly command: readonly string[];
+  /** Files whose change makes `--watch` run again; empty for a command of the user's own. */
+  readonly files: readonly string[];
+}
+
+const pitfallFiles = /^[^.]+\.(ts|py|mjs)$/;
+
+/** Names a lab knows: solution, exercise, and each file under pitfalls/. */
+export function subjectNames(labHome: string): string[] {
+  const folder = join(folderOf(labHome), "pitfalls");
+  const pitfalls = existsSync(folder)
+    ? readdirSync(folder)
+        .filter((name) => pitfallFiles.test(name))
+        .map((name) => basename(name, ".ts"))
+        .sort()
+    : [];
+  return ["solution", "exercise", ...pitfalls];
+}
+
+/**
+ * @param labHome `import.meta.url` of the lab's lab.ts
+ * @param name one of `subjectNames`
+ * @param command a worker of the user's own, which goes first
+ * @throws CannotRun for a name the lab does not have
+ */
+export function resolveSubject(labHome: string, name: string, command: readonly string[]): Subject {
+  if (command.length > 0)
+    return { name: "command", command, files: command.filter((part) => existsSync(part)) };
+  const names = subjectNames(labHome);
+  if (!names.includes(name)) {
+    throw new CannotRun(`there is no subject "${name}"`, [
+      `choose one of: ${names.join(", ")}`,
+      "or name a command of your own after --",
+    ]);
+  }
+  const folder = folderOf(labHome);
+  const file =
+    name === "solution" || name === "exercise"
+      ? join(folder, `${name}.ts`)
+      : join(folder, "pitfalls", `${name}.ts`);
+  return { name, command: [process.execPath, "--import", "tsx", file], files: [folder] };
+}
+
+function folderOf(labHome: string): string {
+  return fileURLToPath(new URL(".", labHome));
+}

@@ -1,0 +1,122 @@
+/**
+ * A record made easy to ask: the messages that were sent, where each ended, and when. Pure; everything
+ * here is derived from the record and the lab, and computed when first asked for.
+ */
+import type { Lab } from "../lab.ts";
+import { type PlannedMessage, planMessages, type SentMessage } from "../load/messages.ts";
+import { dueTimes, schedule } from "../load/schedule.ts";
+import type { Fault, Phase, RunRecord } from "../record/record.ts";
+import { type AttributedRow, decodeTable } from "../record/tables.ts";
+
+/** Where messages ended, in one table. */
+export interface TableEvidence {
+  readonly name: string;
+  readonly rows: readonly AttributedRow[];
+  /** Rows by message index. */
+  readonly count: Uint16Array;
+  /** Earliest commit time by message index, ms since the load began; NaN without a row or a commit clock. */
+  readonly committedMs: Float64Array;
+  /** Rows that belong to no message sent, or to one that does not belong in this table. */
+  readonly foreign: readonly AttributedRow[];
+}
+
+export interface Evidence {
+  readonly record: RunRecord;
+  readonly lab: Lab;
+  /** Messages planned. */
+  readonly planned: number;
+  readonly dueMs: Float64Array;
+  /** Place and kind of a message; cheap. */
+  place(index: number): PlannedMessage;
+  /** A message with its content. */
+  message(index: number): SentMessage;
+  /** Whether the broker acknowledged it. */
+  acknowledged(index: number): boolean;
+  /** Throws a RangeError for a name the lab does not have. */
+  table(name: string): TableEvidence;
+  /** The table in which this message must end. */
+  home(index: number): TableEvidence;
+  /** Earliest commit of the message's row in its home table; NaN when there is none. */
+  committedMs(index: number): number;
+  phase(name: string): Phase | undefined;
+  faults(kind: string): readonly Fault[];
+  /** Whether this moment lies in the window of some fault, from its start until its consequences must be over. */
+  inFaultWindow(atMs: number): boolean;
+  /** A scenario number from the record, such as "sessionTimeoutMs"; throws when the record lacks it. */
+  parameter(name: string): number;
+}
+
+export function readEvidence(record: RunRecord, lab: Lab): Evidence {
+  const { load } = lab.profiles[record.profile];
+  const plan = planMessages(record.seed, load, record.topic.partitions);
+  const { ledger } = record;
+  if (plan.length !== ledger.planned) {
+    throw new Error(
+      `the record holds ${ledger.planned} messages and the lab's ${record.profile} profile plans ${plan.length}: ` +
+        "the lab has changed since this run, so its verdict cannot be computed again",
+    );
+  }
+  const message = (index: number): SentMessage => ({
+    ...plan.at(index),
+    topic: record.topic.name,
+    offset: ledger.offset[index] ?? -1,
+    event: plan.event(index),
+    value: () => plan.value(index),
+  });
+  const tables = new Map<string, TableEvidence>();
+  const table = (name: string): TableEvidence => {
+    const known = tables.get(name);
+    if (known !== undefined) return known;
+    const labTable = lab.tables.find((one) => one.name === name);
+    if (labTable === undefined) throw new RangeError(`lab ${lab.name} has no table ${name}`);
+    const recorded = record.tables.find((one) => one.name === name);
+    const rows =
+      recorded === undefined ? [] : decodeTable(recorded, labTable, { length: plan.length, at: message });
+    const evidence = tally(name, rows, plan.length);
+    tables.set(name, evidence);
+    return evidence;
+  };
+  const home = (index: number): TableEvidence => {
+    const place = plan.at(index);
+    const labTable = lab.tables.find((one) => one.belongs(place));
+    if (labTable === undefined) throw new RangeError(`lab ${lab.name} has no table for message ${index}`);
+    return table(labTable.name);
+  };
+  return {
+    record,
+    lab,
+    planned: plan.length,
+    dueMs: dueTimes(schedule(load.phases)),
+    place: plan.at,
+    message,
+    acknowledged: (index) => (ledger.offset[index] ?? -1) >= 0,
+    table,
+    home,
+    committedMs: (index) => home(index).committedMs[index] ?? Number.NaN,
+    phase: (name) => record.phases.find((one) => one.name === name),
+    faults: (kind) => record.faults.filter((one) => one.kind === kind),
+    inFaultWindow: (atMs) => record.faults.some((one) => atMs >= one.startMs && atMs <= one.clearMs),
+    parameter(name) {
+      const value = record.parameters[name];
+      if (typeof value !== "number") throw new RangeError(`the record has no number "${name}"`);
+      return value;
+    },
+  };
+}
+
+function tally(name: string, rows: readonly AttributedRow[], messages: number): TableEvidence {
+  const count = new Uint16Array(messages);
+  const committedMs = new Float64Array(messages).fill(Number.NaN);
+  const foreign: AttributedRow[] = [];
+  for (const row of rows) {
+    if (row.message < 0) {
+      foreign.push(row);
+      continue;
+    }
+    count[row.message] = (count[row.message] ?? 0) + 1;
+    const at = row.committedMs ?? Number.NaN;
+    const earliest = committedMs[row.message] ?? Number.NaN;
+    if (Number.isNaN(earliest) || at < earliest) committedMs[row.message] = at;
+  }
+  return { name, rows, count, committedMs, foreign };
+}
