@@ -18,6 +18,8 @@ export interface CommitProbe {
   readonly committedEpochMs: Float64Array;
   /** Looks that failed because a service did not answer. */
   blindLooks: number;
+  /** The latest commit time seen on any row, epoch ms; 0 before the first. */
+  newestCommitEpochMs(): number;
   /** Looks now, in addition to the regular looks. */
   look(): Promise<CommitSample | undefined>;
   stop(): Promise<void>;
@@ -46,6 +48,7 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
     samples: [],
     committedEpochMs: new Float64Array(ledger.planned).fill(Number.NaN),
     blindLooks: 0,
+    newestCommitEpochMs: () => newest,
     look: () => inTurn(look),
     stop: async () => {
       stopped = true;
@@ -54,6 +57,7 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
     },
   };
 
+  let newest = 0;
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let last: Promise<unknown> = Promise.resolve();
@@ -71,6 +75,7 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
       const earlier = probe.committedEpochMs[message] ?? Number.NaN;
       // Without a commit clock the row is known to be there, at a time unknown.
       const at = committedEpochMs ?? Number.POSITIVE_INFINITY;
+      if (committedEpochMs !== null) newest = Math.max(newest, committedEpochMs);
       if (Number.isNaN(earlier) || at < earlier) probe.committedEpochMs[message] = at;
     }
   }

@@ -3,11 +3,12 @@ import { cpus, totalmem } from "node:os";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import type { HostRecord } from "../record/record.ts";
-import { machineBusyMs, processTable } from "./processes.ts";
+import { machineBusyMs, type ProcessUsage } from "./processes.ts";
 
 const timerMs = 10;
 const timerRounds = 40;
 const spinMs = 150;
+const loopResolutionMs = 5;
 
 type Quantiles = HostRecord["calibration"]["timerLatenessMs"];
 
@@ -40,55 +41,56 @@ export async function calibrate(): Promise<HostRecord["calibration"]> {
 }
 
 export interface HostWatch {
-  /** Call every half second or so: notes the CPU time of this run's own processes, so that the rest is told apart. */
-  sample(): Promise<void>;
-  /** A process that has ended, or the harness's own process, still counts with what it used before. */
-  end(): Promise<HostRecord["duringRun"]>;
+  /** Notes the CPU time that the run's own processes have used; call twice a second or so. */
+  sample(table: readonly ProcessUsage[]): void;
+  end(table: readonly ProcessUsage[]): HostRecord["duringRun"];
 }
 
 /**
  * Watches the machine while a run is under way.
  * @param isOurs whether a process belongs to the run
  */
-export function watchHost(isOurs: (process: { pid: number; groupId: number }) => boolean): HostWatch {
-  const loop = monitorEventLoopDelay({ resolution: 5 });
+export function watchHost(isOurs: (pid: number) => boolean): HostWatch {
+  const loop = monitorEventLoopDelay({ resolution: loopResolutionMs });
   loop.enable();
   const wallStart = Date.now();
   const monotonicStart = performance.now();
   const machineStart = machineBusyMs();
   const firstSeen = new Map<number, number>();
   const lastSeen = new Map<number, number>();
-  let first = true;
-  const sample = async (): Promise<void> => {
-    for (const one of await processTable()) {
-      if (!isOurs(one)) continue;
+  const sample = (table: readonly ProcessUsage[]): void => {
+    const isFirstLook = firstSeen.size === 0;
+    for (const { pid, cpuMs } of table) {
+      if (!isOurs(pid)) continue;
       // What a process used before the watch began does not count; one that starts later counts from zero.
-      if (!firstSeen.has(one.pid)) firstSeen.set(one.pid, first ? one.cpuMs : 0);
-      lastSeen.set(one.pid, one.cpuMs);
+      if (!firstSeen.has(pid)) firstSeen.set(pid, isFirstLook ? cpuMs : 0);
+      lastSeen.set(pid, cpuMs);
     }
-    first = false;
   };
   return {
     sample,
-    async end() {
-      await sample();
+    end(table) {
+      sample(table);
       loop.disable();
       const machineEnd = machineBusyMs();
-      let ours = 0;
-      for (const [pid, cpuMs] of lastSeen) ours += cpuMs - (firstSeen.get(pid) ?? 0);
+      let oursMs = 0;
+      for (const [pid, cpuMs] of lastSeen) oursMs += cpuMs - (firstSeen.get(pid) ?? 0);
       const foreignCpuShare =
         machineStart === undefined || machineEnd === undefined
           ? null
-          : Math.max(0, machineEnd.busyMs - machineStart.busyMs - ours) /
-            Math.max(1, machineEnd.totalMs - machineStart.totalMs);
+          : round(
+              Math.max(0, machineEnd.busyMs - machineStart.busyMs - oursMs) /
+                Math.max(1, machineEnd.totalMs - machineStart.totalMs),
+            );
+      const lateMs = (nanoseconds: number) => round(Math.max(0, nanoseconds / 1e6 - loopResolutionMs));
       return {
         eventLoopDelayMs: {
-          p50: round(Math.max(0, loop.percentile(50) / 1e6 - 5)),
-          p99: round(Math.max(0, loop.percentile(99) / 1e6 - 5)),
-          max: round(Math.max(0, loop.max / 1e6 - 5)),
+          p50: lateMs(loop.percentile(50)),
+          p99: lateMs(loop.percentile(99)),
+          max: lateMs(loop.max),
           samples: loop.count,
         },
-        foreignCpuShare: foreignCpuShare === null ? null : round(foreignCpuShare),
+        foreignCpuShare,
         clockDriftMs: round(Date.now() - wallStart - (performance.now() - monotonicStart)),
       };
     },

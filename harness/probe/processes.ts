@@ -11,6 +11,7 @@ const pageBytes = 4096;
 
 export interface ProcessUsage {
   readonly pid: number;
+  readonly parentId: number;
   readonly groupId: number;
   readonly rssBytes: number;
   /** User and system time so far. */
@@ -33,6 +34,17 @@ export function groupUsage(
     rssBytes: members.reduce((sum, one) => sum + one.rssBytes, 0),
     cpuMs: Math.round(members.reduce((sum, one) => sum + one.cpuMs, 0)),
   };
+}
+
+/** These processes and all that they started, directly or not. */
+export function descendantsOf(table: readonly ProcessUsage[], roots: readonly number[]): Set<number> {
+  const found = new Set(roots);
+  // A child's line may stand before its parent's: look until nothing new turns up.
+  for (let before = -1; before !== found.size; ) {
+    before = found.size;
+    for (const { pid, parentId } of table) if (found.has(parentId)) found.add(pid);
+  }
+  return found;
 }
 
 /** CPU time spent by the whole machine and by its hypervisor on others, all CPUs together, ms since boot. */
@@ -69,6 +81,7 @@ function fromProc(): ProcessUsage[] {
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       found.push({
         pid,
+        parentId: Number(fields[1]),
         groupId: Number(fields[2]),
         cpuMs: (Number(fields[11]) + Number(fields[12])) * msPerTick,
         rssBytes: Number(fields[21]) * pageBytes,
@@ -81,14 +94,15 @@ function fromProc(): ProcessUsage[] {
 }
 
 async function fromPs(): Promise<ProcessUsage[]> {
-  const { stdout } = await run("ps", ["-A", "-o", "pid=,pgid=,rss=,time="]);
+  const { stdout } = await run("ps", ["-A", "-o", "pid=,ppid=,pgid=,rss=,time="]);
   return stdout
     .trim()
     .split("\n")
     .map((line) => {
-      const [pid, groupId, rssKb, time] = line.trim().split(/\s+/);
+      const [pid, parentId, groupId, rssKb, time] = line.trim().split(/\s+/);
       return {
         pid: Number(pid),
+        parentId: Number(parentId),
         groupId: Number(groupId),
         rssBytes: Number(rssKb) * 1024,
         cpuMs: clockMs(time ?? "0:00"),

@@ -1,0 +1,233 @@
+/** The command line: names -> run -> judge -> draw -> exit code. */
+import { watch } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CommanderError } from "commander";
+import { CannotRun } from "./cannot-run.ts";
+import type { Lab } from "./lab.ts";
+import { labNames, loadLab } from "./labs.ts";
+import { type CommandLine, type LabOptions, parseCommandLine } from "./options.ts";
+import { readRecord, writeRecord } from "./record/file.ts";
+import type { RunRecord } from "./record/record.ts";
+import { writeIndex } from "./report/index-page.ts";
+import { writeReport } from "./report/write.ts";
+import { run } from "./run.ts";
+import { openStack } from "./stack/choose.ts";
+import type { Stack } from "./stack/stack.ts";
+import { resolveSubject, type Subject } from "./subject/resolve.ts";
+import { createTerminal, describeVerdict, headline, type Terminal } from "./terminal.ts";
+import { readEvidence } from "./verdict/evidence.ts";
+import { judgeEvidence } from "./verdict/judge.ts";
+import type { RunVerdict, Verdict } from "./verdict/verdict.ts";
+
+const exitCodes: Record<Verdict, number> = { pass: 0, fail: 1, unknown: 2 };
+const couldNotRun = 3;
+const projectFolder = fileURLToPath(new URL("..", import.meta.url));
+
+/** The public JSON object; its keys are fixed. */
+export function publicResult(verdict: RunVerdict, report: string) {
+  return {
+    lab: verdict.lab,
+    subject: verdict.subject,
+    seed: verdict.seed,
+    stack: verdict.stack,
+    verdict: verdict.verdict,
+    criteria: verdict.criteria.map(({ id, verdict: one, measured, threshold, unit, samples, detail }) => ({
+      id,
+      verdict: one,
+      measured,
+      threshold,
+      unit,
+      samples,
+      detail,
+    })),
+    report,
+  };
+}
+
+interface Outcome {
+  readonly verdict: RunVerdict;
+  readonly page: string;
+}
+
+interface Session {
+  readonly terminal: Terminal;
+  readonly options: LabOptions;
+  readonly signal: AbortSignal;
+}
+
+/** One lab on a stack that runs: run, record, judge, draw. */
+async function runOnce(
+  session: Session,
+  lab: Lab,
+  subject: Subject,
+  stack: Stack,
+  seed: number,
+): Promise<Outcome> {
+  const { options, terminal, signal } = session;
+  const started = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+  const folder = resolve(options.out, lab.name, `${started}-${subject.name}-${seed}`);
+  terminal.say(`\n${lab.name}: ${lab.title}`);
+  terminal.say(`  subject ${subject.name}, profile ${options.profile}, seed ${seed}`);
+  const record = await run({
+    lab,
+    subject,
+    profile: options.profile,
+    seed,
+    stack,
+    folder,
+    command: repeatCommand(lab, options, seed),
+    cwd: process.cwd(),
+    signal,
+    onProgress: terminal.progress,
+  });
+  await writeRecord(folder, record);
+  terminal.settle();
+  return judgeAndDraw(record, lab, folder, resolve(options.out), terminal);
+}
+
+async function judgeAndDraw(
+  record: RunRecord,
+  lab: Lab,
+  folder: string,
+  out: string | undefined,
+  terminal: Terminal,
+): Promise<Outcome> {
+  const evidence = readEvidence(record, lab);
+  const verdict = judgeEvidence(evidence);
+  const problems: string[] = [];
+  const charts = lab.charts.flatMap((chart) => {
+    try {
+      return [chart(evidence)];
+    } catch (error) {
+      problems.push(`a chart could not be made: ${messageOf(error)}`);
+      return [];
+    }
+  });
+  const report = await writeReport({ folder, record, verdict, charts });
+  if (out !== undefined) await writeIndex(out);
+  for (const problem of [...problems, ...report.problems]) terminal.say(`  note: ${problem}`);
+  return { verdict, page: report.page };
+}
+
+function repeatCommand(lab: Lab, options: LabOptions, seed: number): string {
+  const words = ["npx", "tsx", `labs/${lab.name}/run.ts`];
+  if (options.command.length === 0 && options.subject !== "solution")
+    words.push("--subject", options.subject);
+  if (options.profile !== "full") words.push("--profile", options.profile);
+  if (options.stack !== "auto") words.push("--stack", options.stack);
+  words.push("--seed", String(seed));
+  if (options.command.length > 0) words.push("--", ...options.command);
+  return words
+    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
+    .join(" ");
+}
+
+async function commandLab(name: string, session: Session): Promise<number> {
+  const { options, terminal, signal } = session;
+  const lab = await loadLab(name);
+  const subject = resolveSubject(lab.home, options.subject, options.command);
+  const stack = await open(session);
+  try {
+    for (let seed = options.seed; ; seed += 1) {
+      const { verdict, page } = await runOnce(session, lab, subject, stack, seed);
+      present(verdict, page, options, terminal);
+      if (!options.watch) return exitCodes[verdict.verdict];
+      terminal.say(`\nwatching ${subject.files.map(fromHere).join(", ")}; Ctrl-C ends`);
+      await nextChange(subject.files, signal);
+    }
+  } finally {
+    await stack.stop();
+  }
+}
+
+async function commandStart(names: readonly string[], session: Session): Promise<number> {
+  const { options, terminal } = session;
+  const labs = await Promise.all((names.length > 0 ? names : labNames()).map(loadLab));
+  const subjects = labs.map((lab) => resolveSubject(lab.home, options.subject, options.command));
+  const stack = await open(session);
+  const outcomes: Outcome[] = [];
+  try {
+    for (const [i, lab] of labs.entries()) {
+      const subject = subjects[i];
+      if (subject === undefined) continue;
+      const outcome = await runOnce(session, lab, subject, stack, options.seed);
+      outcomes.push(outcome);
+      if (!options.json) process.stdout.write(`${describeVerdict(outcome.verdict, process.stdout)}\n`);
+    }
+  } finally {
+    await stack.stop();
+  }
+  if (options.json) {
+    process.stdout.write(
+      `${JSON.stringify(outcomes.map(({ verdict, page }) => publicResult(verdict, page)))}\n`,
+    );
+  } else {
+    process.stdout.write("\n");
+    for (const { verdict } of outcomes) process.stdout.write(`  ${headline(verdict, process.stdout)}\n`);
+    process.stdout.write(`\n  ${fromHere(join(resolve(options.out), "index.html"))}\n`);
+  }
+  return worst(outcomes.map(({ verdict }) => verdict.verdict));
+}
+
+async function commandJudge(folder: string, json: boolean, terminal: Terminal): Promise<number> {
+  const record = await readRecord(resolve(folder));
+  const lab = await loadLab(record.lab);
+  const { verdict, page } = await judgeAndDraw(record, lab, resolve(folder), undefined, terminal);
+  present(verdict, page, { json }, terminal);
+  return exitCodes[verdict.verdict];
+}
+
+function present(
+  verdict: RunVerdict,
+  page: string,
+  { json }: { readonly json: boolean },
+  terminal: Terminal,
+): void {
+  terminal.settle();
+  if (json) {
+    process.stdout.write(`${JSON.stringify(publicResult(verdict, page))}\n`);
+    return;
+  }
+  process.stdout.write(`${describeVerdict(verdict, process.stdout)}\n\n`);
+  process.stdout.write(`  ${headline(verdict, process.stdout)}\n  ${fromHere(page)}\n`);
+}
+
+async function open({ options, terminal, signal }: Session): Promise<Stack> {
+  const stack = await openStack({
+    kind: options.stack,
+    env: process.env,
+    signal,
+    onProgress: (line) => terminal.say(`  ${line}`),
+  });
+  terminal.say(`stack: ${stack.why}`);
+  return stack;
+}
+
+function nextChange(files: readonly string[], signal: AbortSignal): Promise<void> {
+  return new Promise((done, fail) => {
+    const watchers = files.map((file) => watch(file, { recursive: true }, () => end(done)));
+    const abort = () => end(() => fail(signal.reason));
+    signal.addEventListener("abort", abort, { once: true });
+    function end(then: () => void): void {
+      signal.removeEventListener("abort", abort);
+      for (const one of watchers) one.close();
+      // Editors write in several steps; the run that follows should see the last one.
+      setTimeout(then, 200);
+    }
+  });
+}
+
+function worst(verdicts: readonly Verdict[]): number {
+  if (verdicts.includes("fail")) return exitCodes.fail;
+  return verdicts.includes("unknown") ? exitCodes.unknown : exitCodes.pass;
+}
+
+async function dispatch(line: CommandLine, terminal: Terminal, signal: AbortSignal): Promise<number> {
+  if (line.do === "judge") return commandJudge(line.folder, line.json, terminal);
+  const session = { terminal, options: line.options, signal };
+  return line.do === "lab" ? commandLab(line.lab, session) : commandStart(line.labs, session);
+}
+
+const fromHere = (path: string): string => relative(process.cwd(), path) || ".";
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

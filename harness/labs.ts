@@ -1,0 +1,25 @@
+/** The labs on disk: each folder of labs/ with a lab.ts. The harness finds them; it never imports one by name. */
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CannotRun } from "./cannot-run.ts";
+import type { Lab } from "./lab.ts";
+
+const labsFolder = fileURLToPath(new URL("../labs/", import.meta.url));
+
+export function labNames(): string[] {
+  return readdirSync(labsFolder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && existsSync(join(labsFolder, entry.name, "lab.ts")))
+    .map((entry) => entry.name)
+    .sort();
+}
+
+/** @throws CannotRun when there is no such lab */
+export async function loadLab(name: string): Promise<Lab> {
+  const names = labNames();
+  if (!names.includes(name)) {
+    throw new CannotRun(`there is no lab "${name}"`, [`choose one of: ${names.join(", ")}`]);
+  }
+  const module: { default: Lab } = await import(new URL(`../labs/${name}/lab.ts`, import.meta.url).href);
+  return module.default;
+}

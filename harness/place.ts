@@ -1,0 +1,114 @@
+/** A fresh place for one run: a database with the lab's schema, topics, a group and a Redis prefix of its own. */
+import { readFile } from "node:fs/promises";
+import { type Admin, Kafka, logLevel } from "kafkajs";
+import pg from "pg";
+import type { Lab } from "./lab.ts";
+import { connectProbe } from "./probe/tables.ts";
+import type { Stack } from "./stack/stack.ts";
+import { until } from "./until.ts";
+
+export interface Place {
+  readonly topic: string;
+  /** Takes the generator's first requests; workers do not know it. */
+  readonly warmUpTopic: string;
+  readonly groupId: string;
+  readonly redisPrefix: string;
+  /** For the harness, and for workers. */
+  readonly databaseUrl: string;
+  readonly workerDatabaseUrl: string;
+  readonly admin: Admin;
+  /** The probes' own connection to the run's database. */
+  readonly database: pg.Client;
+  /** Removes topics, group and database again. Never throws: what it cannot remove it leaves. */
+  remove(): Promise<void>;
+}
+
+/** @param runId lower-case letters, digits and hyphens */
+export async function createPlace(stack: Stack, lab: Lab, runId: string): Promise<Place> {
+  const databaseName = `sluice_${runId.replaceAll("-", "_")}`;
+  const topic = `${lab.name}-${runId}`;
+  const warmUpTopic = `warm-up-${runId}`;
+  const groupId = `${lab.name}-${runId}`;
+  const kafka = new Kafka({
+    clientId: "sluice-harness",
+    brokers: stack.direct.kafkaBrokers.split(","),
+    logLevel: logLevel.NOTHING,
+    retry: { initialRetryTime: 50, retries: 8 },
+  });
+  const admin = kafka.admin();
+  let database: pg.Client | undefined;
+  const remove = async (): Promise<void> => {
+    const topics = { topics: [topic, warmUpTopic], timeout: 5_000 };
+    await Promise.allSettled([
+      admin.deleteGroups([groupId]).finally(() => admin.deleteTopics(topics)),
+      database?.end().finally(() => dropDatabase(stack, databaseName)),
+    ]);
+    await admin.disconnect().catch(() => undefined);
+  };
+  try {
+    const [connected] = await Promise.all([
+      createDatabase(stack, lab, databaseName),
+      createTopics(admin, [
+        { topic, numPartitions: lab.partitions },
+        { topic: warmUpTopic, numPartitions: 1 },
+      ]),
+    ]);
+    database = connected;
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  return {
+    topic,
+    warmUpTopic,
+    groupId,
+    redisPrefix: `${runId}:`,
+    databaseUrl: withDatabase(stack.direct.databaseUrl, databaseName),
+    workerDatabaseUrl: withDatabase(stack.worker.databaseUrl, databaseName),
+    admin,
+    database,
+    remove,
+  };
+}
+
+async function createTopics(admin: Admin, topics: { topic: string; numPartitions: number }[]): Promise<void> {
+  await admin.connect();
+  await admin.createTopics({
+    topics: topics.map((one) => ({ ...one, replicationFactor: 1 })),
+    waitForLeaders: true,
+  });
+  await until(
+    `the topics ${topics.map(({ topic }) => topic).join(" and ")}`,
+    async () =>
+      (await admin.fetchTopicMetadata({ topics: topics.map(({ topic }) => topic) })).topics.length ===
+      topics.length,
+    { timeoutMs: 10_000 },
+  );
+}
+
+async function createDatabase(stack: Stack, lab: Lab, name: string): Promise<pg.Client> {
+  await asAdministrator(stack, `CREATE DATABASE ${pg.escapeIdentifier(name)}`);
+  const client = await connectProbe(withDatabase(stack.direct.databaseUrl, name));
+  await client.query(await readFile(new URL("./schema.sql", lab.home), "utf8"));
+  return client;
+}
+
+const dropDatabase = (stack: Stack, name: string) =>
+  asAdministrator(stack, `DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
+
+async function asAdministrator(stack: Stack, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: stack.direct.databaseUrl });
+  client.on("error", () => undefined);
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+function withDatabase(url: string, name: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${name}`;
+  return changed.href;
+}

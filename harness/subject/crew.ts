@@ -1,0 +1,149 @@
+/** The workers of one run: started, killed, stopped, and what became of each. */
+import { join } from "node:path";
+import { CannotRun } from "../cannot-run.ts";
+import { groupUsage, type ProcessUsage } from "../probe/processes.ts";
+import type { WorkerRecord } from "../record/record.ts";
+import { type Exit, startWorker, type WorkerProcess } from "./worker.ts";
+
+/** The contract gives a worker 10 s after SIGTERM. */
+const terminateMs = 10_000;
+
+interface Member {
+  readonly process: WorkerProcess;
+  readonly logFile: string;
+  readonly samples: { at: number; rssBytes: number; cpuMs: number }[];
+  readyAt: number | undefined;
+  /** Set before the harness ends it. */
+  planned: boolean;
+}
+
+export interface CrewOptions {
+  readonly command: readonly string[];
+  readonly cwd: string;
+  readonly folder: string;
+  /** Environment for the worker with this id. */
+  readonly environment: (workerId: string) => Record<string, string>;
+  /** Called once with the first worker that ends by itself. */
+  readonly onUnplannedExit: (worker: WorkerProcess, exit: Exit) => void;
+}
+
+export interface Crew {
+  /** Starts one more worker; its id is `w1`, `w2` and so on over the run. */
+  start(): Promise<WorkerProcess>;
+  /** Notes that the group is stable with every partition assigned. */
+  markReady(): void;
+  /** SIGKILL to the oldest worker that runs; resolves with it when it is gone. */
+  killOldest(): Promise<WorkerProcess | undefined>;
+  /** SIGTERM to all; SIGKILL to those still there after 10 s. */
+  terminateAll(): Promise<void>;
+  /** SIGKILL to all; resolves when all are gone. */
+  killAll(): Promise<void>;
+  running(): readonly WorkerProcess[];
+  /** Adds memory and CPU of each running worker. */
+  sample(table: readonly ProcessUsage[]): void;
+  /** Times relative to `startedAt` (epoch ms). */
+  toRecord(startedAt: number): WorkerRecord[];
+  /** Throws CannotRun with the end of its output when a worker has already ended. */
+  assertAlive(): void;
+}
+
+export function createCrew(options: CrewOptions): Crew {
+  const members: Member[] = [];
+  let told = false;
+
+  const running = () => members.filter(({ process }) => process.exit() === undefined);
+  const crew: Crew = {
+    async start() {
+      const id = `w${members.length + 1}`;
+      const logFile = join(options.folder, `worker-${id}.log`);
+      let process: WorkerProcess;
+      try {
+        process = await startWorker({
+          id,
+          command: options.command,
+          cwd: options.cwd,
+          env: options.environment(id),
+          logFile,
+        });
+      } catch (error) {
+        throw new CannotRun(error instanceof Error ? error.message : String(error));
+      }
+      const member: Member = { process, logFile, samples: [], readyAt: undefined, planned: false };
+      members.push(member);
+      void process.exited.then((exit) => {
+        if (member.planned || told) return;
+        told = true;
+        options.onUnplannedExit(process, exit);
+      });
+      return process;
+    },
+    markReady() {
+      for (const member of running()) member.readyAt ??= Date.now();
+    },
+    async killOldest() {
+      const [oldest] = running();
+      if (oldest === undefined) return undefined;
+      oldest.planned = true;
+      await oldest.process.kill();
+      return oldest.process;
+    },
+    async terminateAll() {
+      await Promise.all(
+        running().map((member) => {
+          member.planned = true;
+          return member.process.terminate(terminateMs);
+        }),
+      );
+    },
+    async killAll() {
+      await Promise.all(
+        running().map((member) => {
+          member.planned = true;
+          return member.process.kill();
+        }),
+      );
+    },
+    running: () => running().map(({ process }) => process),
+    sample(table) {
+      const at = Date.now();
+      for (const { process, samples } of running()) {
+        const usage = groupUsage(table, process.pid);
+        if (usage !== undefined) samples.push({ at, ...usage });
+      }
+    },
+    toRecord: (startedAt) => members.map((member) => recordOf(member, startedAt)),
+    assertAlive() {
+      const dead = members.find(({ process, planned }) => process.exit() !== undefined && !planned);
+      if (dead === undefined) return;
+      const exit = dead.process.exit();
+      const tail = dead.process.tail();
+      throw new CannotRun(
+        `the worker ended before it was ready (${exit?.signal ?? `exit code ${exit?.code}`}): ${options.command.join(" ")}`,
+        [tail === "" ? "it wrote nothing to stdout or stderr" : `its last output:\n${tail}`],
+      );
+    },
+  };
+  return crew;
+}
+
+function recordOf(member: Member, startedAt: number): WorkerRecord {
+  const { process, samples, readyAt, planned } = member;
+  const exit = process.exit();
+  return {
+    id: process.id,
+    pid: process.pid,
+    startMs: process.startedAt - startedAt,
+    readyMs: readyAt === undefined ? null : readyAt - startedAt,
+    exit:
+      exit === undefined
+        ? null
+        : {
+            atMs: exit.at - startedAt,
+            code: exit.code,
+            signal: exit.signal,
+            planned,
+            tail: planned ? "" : process.tail(),
+          },
+    samples: samples.map(({ at, ...usage }) => ({ atMs: at - startedAt, ...usage })),
+  };
+}

@@ -1,0 +1,124 @@
+/** ingest: stable consumption without drops, through a spike, poison, a kill and a cut. */
+import type { Lab, LabTable, Scenario } from "../../harness/lab.ts";
+import {
+  commitBehindWrite,
+  lossless,
+  oneRowPerEvent,
+  payloadIntact,
+} from "../../harness/verdict/delivery.ts";
+import { poisonContained } from "../../harness/verdict/poison.ts";
+import { fresh, keepsUp, survivesKill } from "../../harness/verdict/timing.ts";
+import { commitsChart, flowChart, latencyChart } from "./charts.ts";
+
+const payments: LabTable = {
+  name: "payments",
+  columns: [
+    { name: "event_id", sql: "event_id" },
+    { name: "account_id", sql: "account_id" },
+    { name: "amount_cents", sql: "amount_cents" },
+    { name: "occurred_at", sql: `to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')` },
+    { name: "sequence", sql: "sequence" },
+    { name: "padding", sql: "padding" },
+  ],
+  belongs: ({ malformation }) => malformation === undefined,
+  expected: ({ event }) =>
+    event === undefined
+      ? []
+      : [
+          event.eventId,
+          event.accountId,
+          String(event.amountCents),
+          event.occurredAt.replace("Z", "000Z"),
+          String(event.sequence),
+          event.padding,
+        ],
+  key: { columns: ["event_id"], of: ({ event }) => [event?.eventId ?? ""] },
+};
+
+const rejected: LabTable = {
+  name: "rejected_messages",
+  columns: [
+    { name: "topic", sql: "topic" },
+    { name: "partition", sql: "partition" },
+    { name: "offset", sql: `"offset"` },
+    { name: "key", sql: "encode(key, 'hex')" },
+    { name: "value", sql: "encode(value, 'hex')" },
+    { name: "reason", sql: "CASE WHEN btrim(reason) = '' THEN 'no reason' ELSE 'a reason' END" },
+  ],
+  belongs: ({ malformation }) => malformation !== undefined,
+  expected: (message) => [
+    message.topic,
+    String(message.partition),
+    String(message.offset),
+    Buffer.from(message.accountId).toString("hex"),
+    message.value()?.toString("hex") ?? null,
+    "a reason",
+  ],
+  key: {
+    columns: ["topic", "partition", "offset"],
+    of: ({ topic, partition, offset }) => [topic, String(partition), String(offset)],
+  },
+};
+
+const messages = { accounts: 200, paddingLength: 64, malformedOneIn: 200 };
+
+const full: Scenario = {
+  load: {
+    ...messages,
+    phases: [
+      { name: "warm-up", forMs: 2_000, perSecond: 1_500 },
+      { name: "steady", forMs: 8_000, perSecond: 3_000 },
+      { name: "spike", forMs: 4_000, perSecond: 6_000 },
+      { name: "faults", forMs: 26_000, perSecond: 3_000 },
+    ],
+  },
+  faults: [
+    { kind: "kill-worker", atMs: 25_000, recoveryMs: 4_000 },
+    { kind: "cut", atMs: 34_000, service: "postgres", forMs: 2_000, recoveryMs: 3_000 },
+  ],
+  worker: { sessionTimeoutMs: 3_000, concurrency: 4, maxInFlight: 10_000 },
+  settleMs: 15_000,
+  limits: { keepsUpWithinMs: 10_000, survivesKillWithinMs: 4_000, freshP99Ms: 1_000 },
+};
+
+const quick: Scenario = {
+  load: {
+    ...messages,
+    phases: [
+      { name: "warm-up", forMs: 500, perSecond: 1_500 },
+      { name: "steady", forMs: 2_500, perSecond: 1_500 },
+      { name: "spike", forMs: 1_500, perSecond: 3_000 },
+      { name: "faults", forMs: 7_000, perSecond: 1_500 },
+    ],
+  },
+  faults: [
+    { kind: "kill-worker", atMs: 6_600, recoveryMs: 4_000 },
+    { kind: "cut", atMs: 9_700, service: "postgres", forMs: 1_000, recoveryMs: 3_000 },
+  ],
+  worker: { sessionTimeoutMs: 2_000, concurrency: 4, maxInFlight: 10_000 },
+  settleMs: 8_000,
+  limits: { keepsUpWithinMs: 2_000, survivesKillWithinMs: 4_000, freshP99Ms: 1_000 },
+};
+
+const lab: Lab = {
+  name: "ingest",
+  title: "stable consumption without drops",
+  question:
+    "How does a worker move every message into a table exactly once, when messages are malformed, the worker dies and the database goes away?",
+  home: import.meta.url,
+  partitions: 4,
+  profiles: { quick, full },
+  tables: [payments, rejected],
+  criteria: [
+    lossless,
+    oneRowPerEvent("payments"),
+    payloadIntact("payments"),
+    commitBehindWrite,
+    poisonContained("rejected_messages"),
+    keepsUp,
+    survivesKill("payments"),
+    fresh("payments"),
+  ],
+  charts: [flowChart, latencyChart, commitsChart],
+};
+export default lab;
