@@ -4,7 +4,16 @@
  */
 
 /** Roles in one colour-blind-safe palette (Okabe-Ito); a role keeps its colour in all charts. */
-export type Role = "offered" | "done" | "lag" | "latency" | "committed" | "memory" | "limit" | "bad" | "other";
+export type Role =
+  | "offered"
+  | "done"
+  | "lag"
+  | "latency"
+  | "committed"
+  | "memory"
+  | "limit"
+  | "bad"
+  | "other";
 
 export interface Axis {
   /** With the unit in brackets: "time since load began (s)". */
@@ -45,7 +54,12 @@ export interface Chart {
   readonly x: Axis;
   readonly panels: readonly Panel[];
   /** Shaded x ranges: fault windows, phases. */
-  readonly bands?: readonly { readonly label: string; readonly from: number; readonly to: number; readonly role: "fault" | "phase" }[];
+  readonly bands?: readonly {
+    readonly label: string;
+    readonly from: number;
+    readonly to: number;
+    readonly role: "fault" | "phase";
+  }[];
   /** Vertical lines: single moments. */
   readonly marks?: readonly { readonly label: string; readonly at: number }[];
 }
