@@ -50,6 +50,8 @@ export class Message<Value = unknown, Origin = unknown> {
   batcher: string;
   /** Messages of one batcher with different keys are never written in one batch. */
   batchKey: string | undefined;
+  /** The engine's own: where the message goes next when that depends on its key. */
+  lane: number;
 
   /** For sources and tests; workers receive messages and never make them. */
   constructor(value: Value, origin: Origin, assignment: Assignment, offset: number) {
@@ -60,6 +62,7 @@ export class Message<Value = unknown, Origin = unknown> {
     this.failure = undefined;
     this.batcher = "default";
     this.batchKey = undefined;
+    this.lane = 0;
   }
 
   /**
@@ -98,3 +101,6 @@ function reasonOf(error: unknown): string {
   if (error instanceof Error) return error.message === "" ? error.name : error.message;
   return typeof error === "string" ? error : String(error);
 }
+
+/** A message whose types do not matter, as in the engine. */
+export type AnyMessage = Message<unknown, unknown>;

@@ -46,8 +46,11 @@ export interface Events {
   // stage/
   /** A producer's buffer was full and events were discarded. */
   "stage.dropped": { stage: string; events: number; kept: "first" | "last" };
-  "stage.subscribed": { stage: string; subscription: number };
-  "stage.cancelled": { stage: string; subscription: number; requeued: number; error?: unknown };
+  /** A consumer asked a producer for `count` more events; `outstanding` are asked for and not yet handled. */
+  "stage.asked": { stage: string; producer: string; count: number; outstanding: number };
+  "stage.subscribed": { stage: string; producer: string };
+  /** A consumer left; `requeued` events it had received and not begun with went back to the producer. */
+  "stage.cancelled": { stage: string; producer: string; requeued: number };
 
   // kafka/
   /** The group gave this worker these partitions. */

@@ -1,0 +1,194 @@
+import { Inlet, isThenable } from "../stage/inlet.ts";
+import type { Outlet } from "../stage/outlet.ts";
+import type { Scheduler } from "../stage/scheduler.ts";
+import type { Account } from "./account.ts";
+import type { GatheredBatch } from "./batch.ts";
+import type { AnyMessage } from "./message.ts";
+import type { Plan, RetryPlan } from "./options.ts";
+import type { Write, WriteContext } from "./pipeline.ts";
+import { retryWaitMs } from "./retry.ts";
+
+/** What is written, and what becomes of it: the part in which writing batches and storing failures differ. */
+export interface Sink {
+  readonly write: Write<unknown, unknown>;
+  readonly retry: RetryPlan;
+  /** All of these were in a write that succeeded. */
+  onWritten(batch: GatheredBatch, attempt: number, durationMs: number): void;
+  /** These cannot be written. */
+  onRefused(messages: readonly AnyMessage[], error: unknown): void;
+  onError(
+    batch: GatheredBatch,
+    attempt: number,
+    error: unknown,
+    next: "retry" | "split" | "failed",
+    waitMs: number,
+  ): void;
+}
+
+export interface WriterOptions {
+  readonly name: string;
+  readonly plan: Plan;
+  readonly scheduler: Scheduler;
+  readonly account: Account;
+  readonly batches: Outlet<GatheredBatch>;
+  readonly sink: Sink;
+  /** Aborted when the drain deadline has passed. */
+  readonly signal: AbortSignal;
+  /** A batch of so many messages is begun, or (negative) over. */
+  readonly onWriting: (messages: number) => void;
+  readonly onCrash: (error: unknown) => void;
+  readonly onRetired: () => void;
+}
+
+/** One writer: one batch at a time, again and again until it is stored, refused or handed back. */
+export class Writer {
+  readonly #options: WriterOptions;
+  readonly #inlet: Inlet<GatheredBatch>;
+  readonly #firstTry: WriteContext;
+  #isRetired = false;
+  /** Ends the wait before the next attempt. */
+  #stopWaiting: (() => void) | undefined;
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+    this.#firstTry = { attempt: 1, signal: options.signal };
+    this.#inlet = new Inlet<GatheredBatch>({
+      name: options.name,
+      scheduler: options.scheduler,
+      handle: ([batch]) => (batch === undefined ? undefined : this.#begin(batch)),
+      onCrash: options.onCrash,
+      onEnd: () => {},
+      telemetry: options.plan.telemetry,
+    });
+    options.signal.addEventListener("abort", () => this.#stopWaiting?.(), { once: true });
+  }
+
+  start(): void {
+    this.#inlet.subscribe(this.#options.batches, { maxDemand: 1, minDemand: 0 });
+  }
+
+  get isBusy(): boolean {
+    return this.#inlet.isBusy;
+  }
+
+  /** Begins no more batches. */
+  retire(): void {
+    this.#isRetired = true;
+    this.#inlet.close();
+    if (!this.isBusy) this.#options.onRetired();
+  }
+
+  /** Partitions were revoked: a batch that waits to be tried again lets go of their messages. */
+  recheck(): void {
+    this.#stopWaiting?.();
+  }
+
+  /** The synchronous path: no promise where `write` returns none. */
+  #begin(given: GatheredBatch): Promise<void> | undefined {
+    const { plan, sink, onWriting } = this.#options;
+    const count = given.messages.length;
+    onWriting(count);
+    const batch = this.#owned(given);
+    if (batch !== undefined) {
+      const startedAt = plan.clock.now();
+      let error: unknown;
+      let failed = false;
+      try {
+        const result: unknown = sink.write(batch, this.#firstTry);
+        if (isThenable(result)) return this.#finish(batch, result, startedAt, count);
+      } catch (thrown) {
+        failed = true;
+        error = thrown;
+      }
+      if (failed) return this.#finish(batch, Promise.reject(error), startedAt, count);
+      sink.onWritten(batch, 1, plan.clock.now() - startedAt);
+    }
+    onWriting(-count);
+    return undefined;
+  }
+
+  async #finish(
+    batch: GatheredBatch,
+    first: PromiseLike<unknown>,
+    startedAt: number,
+    count: number,
+  ): Promise<void> {
+    try {
+      await this.#settle(batch, first, startedAt);
+    } finally {
+      this.#options.onWriting(-count);
+      if (this.#isRetired) this.#options.onRetired();
+    }
+  }
+
+  /** Sees a batch through: until it is written, refused, or of no more use. */
+  async #settle(
+    given: GatheredBatch,
+    first: PromiseLike<unknown> | undefined,
+    firstAt: number,
+  ): Promise<void> {
+    const { plan, sink, account, signal } = this.#options;
+    let batch: GatheredBatch | undefined = given;
+    let pending = first;
+    let startedAt = firstAt;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        pending ??= Promise.resolve(sink.write(batch, { attempt, signal }));
+        await pending;
+      } catch (error) {
+        if (account.isClosed) return;
+        const isTransient = sink.retry.isTransient(error);
+        if (!isTransient && batch.messages.length > 1) {
+          sink.onError(batch, attempt, error, "split", 0);
+          return this.#split(batch);
+        }
+        if (!isTransient || attempt >= sink.retry.maxAttempts) {
+          sink.onError(batch, attempt, error, "failed", 0);
+          sink.onRefused(batch.messages, error);
+          return;
+        }
+        const waitMs = retryWaitMs(sink.retry, attempt, plan.random);
+        sink.onError(batch, attempt, error, "retry", waitMs);
+        await this.#wait(waitMs);
+        if (account.isClosed) return;
+        batch = this.#owned(batch);
+        if (batch === undefined) return;
+        pending = undefined;
+        startedAt = plan.clock.now();
+        continue;
+      }
+      sink.onWritten(batch, attempt, plan.clock.now() - startedAt);
+      return;
+    }
+  }
+
+  /** Half by half, in order, so that what can be written is. */
+  async #split(batch: GatheredBatch): Promise<void> {
+    const middle = batch.messages.length >> 1;
+    for (const half of [batch.messages.slice(0, middle), batch.messages.slice(middle)]) {
+      if (this.#options.account.isClosed) return;
+      const part = this.#owned(batch.with(half, "split"));
+      if (part !== undefined) await this.#settle(part, undefined, this.#options.plan.clock.now());
+    }
+  }
+
+  /** Without messages whose partition is no longer ours; undefined when none is left. */
+  #owned(batch: GatheredBatch): GatheredBatch | undefined {
+    const owned = this.#options.account.keepOwned(batch.messages);
+    if (owned.length === 0) return undefined;
+    return owned === batch.messages ? batch : batch.with(owned);
+  }
+
+  #wait(delayMs: number): Promise<void> {
+    if (this.#options.signal.aborted) return Promise.resolve();
+    return new Promise<void>((resolve) => {
+      const timer = this.#options.plan.clock.setTimer(resolve, delayMs);
+      this.#stopWaiting = () => {
+        timer.cancel();
+        resolve();
+      };
+    }).then(() => {
+      this.#stopWaiting = undefined;
+    });
+  }
+}
