@@ -22,7 +22,6 @@ import type { RunVerdict, Verdict } from "./verdict/verdict.ts";
 
 const exitCodes: Record<Verdict, number> = { pass: 0, fail: 1, unknown: 2 };
 const couldNotRun = 3;
-const projectFolder = fileURLToPath(new URL("..", import.meta.url));
 
 /** The public JSON object; its keys are fixed. */
 export function publicResult(verdict: RunVerdict, report: string) {
@@ -142,7 +141,7 @@ async function commandLab(name: string, session: Session): Promise<number> {
 }
 
 async function commandStart(names: readonly string[], session: Session): Promise<number> {
-  const { options, terminal } = session;
+  const { options } = session;
   const labs = await Promise.all((names.length > 0 ? names : labNames()).map(loadLab));
   const subjects = labs.map((lab) => resolveSubject(lab.home, options.subject, options.command));
   const stack = await open(session);
@@ -231,3 +230,53 @@ async function dispatch(line: CommandLine, terminal: Terminal, signal: AbortSign
 
 const fromHere = (path: string): string => relative(process.cwd(), path) || ".";
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Ends the run with the exit code a shell expects after this signal. */
+class Interrupted extends Error {
+  readonly exitCode: number;
+  constructor(signal: keyof typeof interrupts) {
+    super(`interrupted by ${signal}`);
+    this.exitCode = 128 + interrupts[signal];
+  }
+}
+
+const interrupts = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+/**
+ * The whole program: parses, runs, prints, and sets the exit code.
+ * @param args without node and the script
+ */
+export async function main(args: readonly string[]): Promise<void> {
+  const terminal = createTerminal(process.stderr);
+  const abort = new AbortController();
+  for (const name of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => {
+      if (abort.signal.aborted) return;
+      terminal.say("\nstopping; nothing will be left running");
+      abort.abort(new Interrupted(name));
+    });
+  }
+  process.exitCode = await exitCodeOf(args, terminal, abort.signal);
+}
+
+async function exitCodeOf(args: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<number> {
+  try {
+    const line = await parseCommandLine(args, labNames());
+    return line === undefined ? 0 : await dispatch(line, terminal, signal);
+  } catch (error) {
+    terminal.settle();
+    if (signal.reason instanceof Interrupted) return signal.reason.exitCode;
+    // commander has already said what was wrong.
+    if (error instanceof CommanderError) return couldNotRun;
+    if (error instanceof CannotRun) {
+      terminal.say(`could not run: ${error.message}`);
+      for (const remedy of error.remedies) terminal.say(`  ${remedy.replaceAll("\n", "\n    ")}`);
+      return couldNotRun;
+    }
+    terminal.say(`could not run: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    return couldNotRun;
+  }
+}
+
+// npm start, npm run lab, npm run judge: this file is the program itself.
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv.slice(2));
