@@ -19,10 +19,15 @@ export function problemOf(value: Buffer | null): string | undefined {
   } catch (error) {
     return `the value is not JSON: ${error instanceof Error ? error.message : error}`;
   }
-  if (typeof payment !== "object" || payment === null || Array.isArray(payment)) return "the value is not an object";
-  const { eventId, accountId, amountCents, occurredAt, sequence, padding } = payment as Record<string, unknown>;
+  if (typeof payment !== "object" || payment === null || Array.isArray(payment))
+    return "the value is not an object";
+  const { eventId, accountId, amountCents, occurredAt, sequence, padding } = payment as Record<
+    string,
+    unknown
+  >;
   if (typeof eventId !== "string" || !uuid.test(eventId)) return wrong("eventId", eventId, "a UUID");
-  if (typeof accountId !== "string" || accountId === "") return wrong("accountId", accountId, "a non-empty string");
+  if (typeof accountId !== "string" || accountId === "")
+    return wrong("accountId", accountId, "a non-empty string");
   if (!Number.isSafeInteger(amountCents)) return wrong("amountCents", amountCents, "a whole number of cents");
   if (!isTimestamp(occurredAt)) return wrong("occurredAt", occurredAt, "an ISO 8601 time with its offset");
   if (!Number.isSafeInteger(sequence) || (sequence as number) < 0) {
@@ -37,14 +42,21 @@ export function problemOf(value: Buffer | null): string | undefined {
 function isTimestamp(value: unknown): boolean {
   const parts = typeof value === "string" ? iso8601.exec(value) : null;
   if (parts === null) return false;
-  const [year, month, day, hour, minute, second] = parts.slice(1).map(Number) as [number, number, number, number, number, number];
+  const [year, month, day, hour, minute, second] = parts.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   if (year === 0 || month < 1 || month > 12 || hour > 23 || minute > 59 || second > 59) return false;
   return day >= 1 && day <= new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate();
 }
 
 /** Postgres text holds every character but NUL; half of a surrogate pair is no character. */
 function isStorable(text: string): boolean {
-  return !text.includes("\0") && text.isWellFormed();
+  return !text.includes("\0") && !/\p{Surrogate}/u.test(text);
 }
 
 const unstorable = "has a NUL or half a surrogate pair, which cannot be stored as text";

@@ -1,0 +1,25 @@
+/** What an error of kafkajs means for a member of a group. */
+
+export type KafkaTrouble =
+  /** The group has forgotten this member, or has gone on without it: its partitions belong to others. */
+  | "lost"
+  /** The group is dividing its partitions anew, or its coordinator moves: the member has to join again. */
+  | "rebalancing"
+  /** The way to the broker is broken, or the broker is not ready: try again. */
+  | "passing"
+  /** No second try will succeed: not authorised, unsupported, misconfigured. */
+  | "final";
+
+const lost = new Set(["UNKNOWN_MEMBER_ID", "ILLEGAL_GENERATION", "FENCED_INSTANCE_ID"]);
+const rebalancing = new Set(["REBALANCE_IN_PROGRESS", "NOT_COORDINATOR_FOR_GROUP"]);
+
+export function kafkaTrouble(error: unknown): KafkaTrouble {
+  const type = property(error, "type");
+  if (typeof type === "string" && lost.has(type)) return "lost";
+  if (typeof type === "string" && rebalancing.has(type)) return "rebalancing";
+  return property(error, "retriable") === false ? "final" : "passing";
+}
+
+function property(error: unknown, name: string): unknown {
+  return typeof error === "object" && error !== null ? Reflect.get(error, name) : undefined;
+}

@@ -1,0 +1,36 @@
+import type { IHeaders, KafkaMessage } from "kafkajs";
+
+/** A record as Kafka has it. Bytes are bytes: nothing is decoded, and an empty value is not the same as none. */
+export interface KafkaRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: Buffer | null;
+  /** A view into the fetched response, not a copy: it keeps the response alive as long as it is referred to. */
+  readonly value: Buffer | null;
+  readonly headers: KafkaHeaders;
+  /** Milliseconds since 1970, as the producer or the broker set it (`message.timestamp.type` of the topic). */
+  readonly timestamp: number;
+}
+
+/** Header values are bytes too; a header that occurs several times has several. */
+export type KafkaHeaders = IHeaders;
+
+export function kafkaRecord(topic: string, partition: number, raw: KafkaMessage): KafkaRecord {
+  return {
+    topic,
+    partition,
+    offset: Number(raw.offset),
+    key: raw.key,
+    value: raw.value,
+    headers: raw.headers ?? noHeaders,
+    timestamp: Number(raw.timestamp),
+  };
+}
+
+const noHeaders: KafkaHeaders = Object.freeze({});
+
+/** What a record weighs in memory, roughly: its bytes, and the objects around them. */
+export function recordBytes(record: KafkaRecord): number {
+  return 200 + (record.key?.length ?? 0) + (record.value?.length ?? 0);
+}
