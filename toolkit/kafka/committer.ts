@@ -57,7 +57,10 @@ export function createCommitter(options: CommitterOptions): Committer {
         batch.push({ held, offset });
     }
     dirty.clear();
-    if (batch.length === 0) return settle();
+    if (batch.length === 0) {
+      settle();
+      return;
+    }
     sending = true;
     nextStart = clock.now() + intervalMs;
     options.send(offsetsOf(batch)).then(

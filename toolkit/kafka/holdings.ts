@@ -24,11 +24,13 @@ export interface HeldPartition extends Assignment {
 export interface Holdings {
   /** Joins so far; 0 before the first. */
   readonly generation: number;
-  /** False before the first join, and from the moment the partitions are known to be lost until the next one. */
+  /** False until the first join, and from the moment the generation is known to end until the next. */
   readonly active: boolean;
   /** Begins a generation with these partitions; everything held before is revoked. */
   join(partitions: readonly { readonly topic: string; readonly partition: number }[]): void;
-  /** The partitions are gone, and the next join has not come yet. */
+  /** The generation ends: nothing more is to be given out, but what is finished may still be committed. */
+  suspend(): void;
+  /** The partitions are gone: what is in work of them is revoked. */
   lose(): void;
   find(topic: string, partition: number): HeldPartition | undefined;
   /** Gives a partition whose log began anew (its offsets went back) a new assignment in the same generation. */
@@ -75,6 +77,9 @@ export function createHoldings(): Holdings {
       active = true;
       for (const { topic, partition } of given)
         partitions.set(keyOf(topic, partition), hold(topic, partition));
+    },
+    suspend() {
+      active = false;
     },
     lose,
     find: (topic, partition) => partitions.get(keyOf(topic, partition)),

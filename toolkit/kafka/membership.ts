@@ -17,7 +17,7 @@ export interface MembershipOptions {
   readonly maxBytesPerPartition: number;
   /** Must not throw anything but errors of kafkajs: any other ends the consumer. */
   readonly batch: (payload: EachBatchPayload) => Promise<void>;
-  readonly joined: (partitions: readonly { readonly topic: string; readonly partition: number }[]) => void;
+  readonly joined: (partitions: readonly number[]) => void;
   /** The consumer stopped because of this; it starts again by itself. */
   readonly crashed: (error: unknown) => void;
   /** It crashed again and again without joining in between, for a reason that waiting does not mend. */
@@ -65,11 +65,7 @@ export function createMembership(options: MembershipOptions): Membership {
 
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     crashes = 0;
-    options.joined(
-      Object.entries(payload.memberAssignment).flatMap(([of, partitions]) =>
-        partitions.map((partition) => ({ topic: of, partition })),
-      ),
-    );
+    options.joined(payload.memberAssignment[topic] ?? []);
     const joined = waiting;
     waiting = [];
     for (const { resolve } of joined) resolve();
@@ -80,8 +76,8 @@ export function createMembership(options: MembershipOptions): Membership {
     options.crashed(payload.error);
     if (payload.restart) return;
     crashes++;
-    if (crashes > crashesBeforeFailure) return fail(payload.error);
-    restartTimer = setTimeout(() => run().catch(fail), restartDelayMs);
+    if (crashes > crashesBeforeFailure) fail(payload.error);
+    else restartTimer = setTimeout(() => run().catch(fail), restartDelayMs);
   });
 
   function fail(error: unknown): void {

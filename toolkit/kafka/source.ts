@@ -13,17 +13,17 @@
  *   committed offset.
  * - A cut network, a restarted broker and a crash of the client are survived: it joins again and goes on.
  */
-import type { EachBatchPayload, KafkaMessage } from "kafkajs";
+import type { EachBatchPayload } from "kafkajs";
 import { systemClock } from "../pipeline/clock.ts";
-import { Message } from "../pipeline/message.ts";
 import type { Source, SourceSink } from "../pipeline/source.ts";
-import { createTelemetry, type Telemetry } from "../telemetry/telemetry.ts";
+import { silent, type Telemetry } from "../telemetry/telemetry.ts";
 import { createClient } from "./client.ts";
 import { createCommitter } from "./committer.ts";
 import { kafkaTrouble } from "./errors.ts";
-import { admits, createHoldings, type HeldPartition } from "./holdings.ts";
+import { createGiver } from "./give-out.ts";
+import { createHoldings, type HeldPartition } from "./holdings.ts";
 import { createMembership } from "./membership.ts";
-import { type KafkaRecord, kafkaRecord, recordBytes } from "./record.ts";
+import { type KafkaRecord, recordBytes } from "./record.ts";
 
 export interface KafkaSourceOptions {
   /** `host:port` each; one that answers is enough to find the others. */
@@ -53,25 +53,14 @@ export interface KafkaSourceOptions {
   readonly log?: (line: string) => void;
 }
 
-/** A batch of kafkajs that is being given out. */
-interface Hold {
-  readonly payload: EachBatchPayload;
-  readonly messages: readonly KafkaMessage[];
-  readonly held: HeldPartition;
-  /** Index of the next message to give out. */
-  at: number;
-  readonly finish: (error?: unknown) => void;
-}
-
 /** The value of a message is the record's value as it came; `origin` is the whole record. */
 export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, KafkaRecord> {
   const { topic, groupId } = options;
   const sessionTimeoutMs = options.sessionTimeoutMs ?? 10_000;
   const heartbeatIntervalMs = options.heartbeatIntervalMs ?? Math.max(50, Math.floor(sessionTimeoutMs / 4));
-  const maxBytesInWork = options.maxBytesInWork ?? 64 * 1024 * 1024;
   const stuckAfterMs = options.stuckAfterMs ?? 60_000;
   const log = options.log ?? ((line: string) => process.stderr.write(`${line}\n`));
-  const telemetry = options.telemetry ?? createTelemetry();
+  const telemetry = options.telemetry ?? silent;
   const assigned = telemetry.channel("kafka.assigned");
   const committed = telemetry.channel("kafka.committed");
   const commitFailed = telemetry.channel("kafka.commit-failed");
@@ -80,24 +69,34 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
 
   const holdings = createHoldings();
   let sink: SourceSink<Buffer | null, KafkaRecord> | undefined;
-  let hold: Hold | undefined;
-  let demand = 0;
-  let paused = false;
-  /** Nothing is delivered any more. */
-  let stopped = false;
   let closed = false;
+  /** When something was finished last, or work began after there was none. */
+  let progressAt = clock.now();
   /** The group was left because the work was stuck, at this time. */
   let leftAt: number | undefined;
-  let progressAt = clock.now();
   let ticker: NodeJS.Timeout | undefined;
+  /** Sends a commit for the newest generation. kafkajs' own `commitOffsets` would try again in the next one. */
   let send: EachBatchPayload["commitOffsetsIfNecessary"] | undefined;
+
+  const giver = createGiver({
+    holdings,
+    maxBytesInWork: options.maxBytesInWork ?? 64 * 1024 * 1024,
+    deliver(messages) {
+      if (holdings.inWork() === messages.length) progressAt = clock.now();
+      sink?.deliver(messages);
+    },
+    beganAnew({ partition }) {
+      log(`kafka: the log of ${topic}/${partition} began anew: its offsets went back`);
+      sink?.revoked();
+    },
+  });
 
   const committer = createCommitter({
     intervalMs: options.commitIntervalMs ?? 10,
     clock,
-    send: (offsets) => (send === undefined ? Promise.resolve() : send(offsets)),
-    committed: ({ topic: of, partition }, offset) => {
-      if (committed.active) committed.emit({ topic: of, partition, offset });
+    send: (offsets) => send?.(offsets) ?? Promise.resolve(),
+    committed: ({ partition }, offset) => {
+      if (committed.active) committed.emit({ topic, partition, offset });
     },
     failed: (error, generation) => {
       if (commitFailed.active) commitFailed.emit({ groupId, generation, error });
@@ -123,16 +122,19 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
     rebalanceTimeoutMs: options.rebalanceTimeoutMs ?? Math.max(sessionTimeoutMs, 3_000),
     maxWaitMs: options.maxWaitMs ?? 100,
     maxBytesPerPartition: options.maxBytesPerPartition ?? 512 * 1024,
-    batch: giveOut,
+    batch(payload) {
+      send = payload.commitOffsetsIfNecessary;
+      return giver.take(payload);
+    },
     joined(partitions) {
-      holdings.join(partitions);
+      holdings.join(partitions.map((partition) => ({ topic, partition })));
       progressAt = clock.now();
       sink?.revoked();
-      hold?.finish();
+      giver.hold?.release();
       if (assigned.active) {
         assigned.emit({ groupId, generation: holdings.generation, partitions: partitions.length });
       }
-      log(`kafka: ${groupId} has ${listed(partitions.map(({ partition }) => partition))} of ${topic}`);
+      log(`kafka: ${groupId} has ${listed(partitions)} of ${topic}`);
     },
     crashed(error) {
       log(`kafka: starting again after: ${messageOf(error)}`);
@@ -148,118 +150,41 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
     sink?.revoked();
   }
 
-  /** kafkajs hands over a batch, and fetches no other before this has returned. Rejects only with kafkajs' errors. */
-  function giveOut(payload: EachBatchPayload): Promise<void> {
-    const { batch } = payload;
-    const found = holdings.find(batch.topic, batch.partition);
-    const first = Number(batch.messages[0]?.offset);
-    // What was fetched before the partition was lost is not ours to give out. Its position is not moved either.
-    if (found === undefined || closed) return untilBeaten(payload);
-    if (!admits(found, first)) return Promise.resolve();
-    const last = Number(batch.messages.at(-1)?.offset);
-    const held = found.position !== undefined && last < found.position ? beganAnew(found) : found;
-    send = payload.commitOffsetsIfNecessary;
-    return new Promise((resolve, reject) => {
-      hold = {
-        payload,
-        messages: batch.messages,
-        held,
-        at: 0,
-        finish(error) {
-          hold = undefined;
-          if (error === undefined) resolve();
-          else reject(error);
-        },
-      };
-      pump();
-    });
-  }
-
-  /** Waits with a batch that is not ours until kafkajs has noticed, or a heartbeat is due that makes it notice. */
-  function untilBeaten(payload: EachBatchPayload): Promise<void> {
-    return new Promise((resolve) => {
-      setTimeout(resolve, closed ? 0 : 20);
-    }).then(() => (closed ? undefined : payload.heartbeat()));
-  }
-
-  function beganAnew(held: HeldPartition): HeldPartition {
-    log(`kafka: the log of ${held.topic}/${held.partition} began anew: its offsets went back`);
-    const next = holdings.restart(held);
-    sink?.revoked();
-    return next;
-  }
-
-  /** Gives out what is at hand and asked for. */
-  function pump(): void {
-    while (hold !== undefined && sink !== undefined) {
-      const { held, messages, payload } = hold;
-      if (held.revoked) return;
-      if (hold.at === messages.length) return hold.finish();
-      if (demand === 0 || paused || stopped) return;
-      const given = take(hold, Math.min(demand, messages.length - hold.at));
-      if (given.end === hold.at) return;
-      hold.at = given.end;
-      payload.resolveOffset(messages[given.end - 1]?.offset ?? "");
-      demand -= given.messages.length;
-      if (given.messages.length > 0) sink.deliver(given.messages);
-    }
-  }
-
-  /** Makes messages of the next `count` records, fewer when they weigh too much. */
-  function take(from: Hold, count: number): { messages: Message<Buffer | null, KafkaRecord>[]; end: number } {
-    const { held } = from;
-    const made: Message<Buffer | null, KafkaRecord>[] = [];
-    let bytes = holdings.bytesInWork();
-    if (holdings.inWork() === 0) progressAt = clock.now();
-    let end = from.at;
-    for (; end < from.at + count; end++) {
-      if (bytes > maxBytesInWork) break;
-      const raw = from.messages[end];
-      if (raw === undefined) break;
-      const record = kafkaRecord(held.topic, held.partition, raw);
-      if (held.position !== undefined && record.offset < held.position) continue;
-      const weight = recordBytes(record);
-      bytes += weight;
-      held.bytesInWork += weight;
-      held.position = record.offset + 1;
-      held.tracker.started(record.offset);
-      made.push(new Message(record.value, record, held, record.offset));
-    }
-    return { messages: made, end };
-  }
-
   /** Several times a heartbeat interval: keeps the session of a worker that waits, and sees whether it is stuck. */
   function tick(): void {
-    if (closed) return;
-    const inWork = holdings.inWork();
-    if (inWork > 0 && !stopped && leftAt === undefined && clock.now() - progressAt > stuckAfterMs) {
-      return leaveStuck(inWork);
-    }
-    const waiting = hold;
-    if (waiting === undefined) return;
-    waiting.payload.heartbeat().catch((error: unknown) => {
+    const stuck = holdings.inWork() > 0 && clock.now() - progressAt > stuckAfterMs;
+    if (stuck && leftAt === undefined) leaveStuck();
+    else keepSession();
+  }
+
+  /** While a batch is held back kafkajs sends no heartbeat by itself. It does so only when one is due. */
+  function keepSession(): void {
+    const { hold } = giver;
+    hold?.payload.heartbeat().catch((error: unknown) => {
+      if (giver.hold !== hold) return;
       const trouble = kafkaTrouble(error);
-      if (trouble === "lost" && hold === waiting) lose(error);
-      // A broken connection mends itself, or the session ends; both are noticed here or by the next fetch.
-      if (trouble !== "passing" && hold === waiting) waiting.finish(error);
+      // A broken connection mends itself or the session ends, and then the next heartbeat says so.
+      if (trouble === "passing") return;
+      if (trouble === "lost") lose(error);
+      else holdings.suspend();
+      hold.release(error);
     });
   }
 
-  function leaveStuck(inWork: number): void {
+  function leaveStuck(): void {
     const error = new Error(
-      `no message was finished within ${stuckAfterMs} ms while ${inWork} were in work: leaving the group`,
+      `nothing was finished for ${stuckAfterMs} ms with ${holdings.inWork()} messages in work: leaving ${groupId}`,
     );
     log(`kafka: ${error.message}`);
     leftAt = clock.now();
+    membership.leave().catch((reason: unknown) => log(`kafka: while leaving: ${messageOf(reason)}`));
     lose(error);
-    const left = membership.leave();
-    hold?.finish();
-    left.catch((reason: unknown) => log(`kafka: while leaving the group: ${messageOf(reason)}`));
+    giver.hold?.release();
   }
 
-  /** Places that are freed later than at once, when the revoked work was dropped, tell that the work moves again. */
+  /** Places that are freed, but not at once when the waiting work was dropped, tell that the work moves again. */
   function rejoinIfMoving(): void {
-    if (leftAt === undefined || stopped || clock.now() - leftAt < heartbeatIntervalMs) return;
+    if (leftAt === undefined || clock.now() - leftAt < heartbeatIntervalMs) return;
     leftAt = undefined;
     membership
       .leave()
@@ -272,19 +197,14 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
     async open(to) {
       sink = to;
       ticker = setInterval(tick, Math.ceil(heartbeatIntervalMs / 2));
-      try {
-        await membership.join();
-      } catch (error) {
-        throw new Error(
-          `cannot consume Kafka topic ${topic} at ${options.brokers.join(", ")}: ${messageOf(error)}`,
-          { cause: error },
-        );
-      }
+      await membership.join().catch((cause: unknown) => {
+        const where = `Kafka topic ${topic} at ${options.brokers.join(", ")}`;
+        throw new Error(`cannot consume ${where}: ${messageOf(cause)}`, { cause });
+      });
     },
     request(count) {
-      demand += count;
       rejoinIfMoving();
-      pump();
+      giver.request(count);
     },
     acknowledge(messages) {
       progressAt = clock.now();
@@ -295,27 +215,22 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
         held.bytesInWork -= recordBytes(message.origin);
         committer.moved(held);
       }
-      pump();
+      giver.pump();
     },
-    pause() {
-      paused = true;
-    },
-    resume() {
-      paused = false;
-      pump();
-    },
+    pause: giver.pause,
+    resume: giver.resume,
     async stop() {
-      stopped = true;
+      giver.stop();
     },
     async close() {
       if (closed) return;
-      stopped = true;
-      await committer.flush(2_000);
-      committer.close();
+      giver.stop();
+      await committer.flush(500);
       closed = true;
+      committer.close();
       clearInterval(ticker);
-      const left = membership.close(2_000);
-      hold?.finish();
+      const left = membership.close(400);
+      giver.close();
       await left;
     },
   };
