@@ -15,6 +15,7 @@ import { type Database, openPostgres } from "../../toolkit/postgres/open.ts";
 import { storableText } from "../../toolkit/postgres/text.ts";
 import { isTransient } from "../../toolkit/postgres/transient.ts";
 import { workerEnv } from "../../toolkit/worker/env.ts";
+import { loggedTelemetry } from "../../toolkit/worker/log.ts";
 import { isMainProgram } from "../../toolkit/worker/main.ts";
 import { problemOf } from "./payment.ts";
 
@@ -75,8 +76,10 @@ export async function ingest({ keys, check, store, reject } = parts): Promise<vo
   const env = workerEnv();
   const db = openPostgres(env.databaseUrl);
   await ensureSchema(db, keys);
+  const telemetry = loggedTelemetry();
   const pipeline = startPipeline({
-    source: kafkaSource(env.kafka),
+    source: kafkaSource({ ...env.kafka, telemetry }),
+    telemetry,
     maxInFlight: env.maxInFlight,
     process: check,
     batcher: { size: 5_000, concurrency: 2, retry: { isTransient } },

@@ -2,6 +2,7 @@
 import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { type ISocketFactory, Kafka, type LogEntry, logLevel, type RetryOptions } from "kafkajs";
+import { type Log, sparingly } from "../worker/log.ts";
 
 export interface ClientOptions {
   /** `host:port` each. */
@@ -9,7 +10,7 @@ export interface ClientOptions {
   readonly clientId: string;
   readonly requestTimeoutMs: number;
   readonly retry: RetryOptions;
-  readonly log: (line: string) => void;
+  readonly log: Log;
 }
 
 export interface Client {
@@ -56,19 +57,13 @@ export function createClient(options: ClientOptions): Client {
 /** Errors that are the ordinary life of a group, or are told of elsewhere. */
 const ordinary =
   /rebalancing|rejoin is needed|coordinator is not available|not the correct coordinator|coordinator is loading|loading hence|not aware of this member|generation id is not|^Crash:|^Restarting/i;
-const repeatAfterMs = 5_000;
 
 /** One line for each error that matters; the same one again only after a while, because a retry repeats it. */
-export function quietLog(log: (line: string) => void, now: () => number = () => performance.now()) {
-  const lastToldAt = new Map<string, number>();
-  return ({ log: entry }: LogEntry): void => {
+export function quietLog(log: Log): (entry: LogEntry) => void {
+  const say = sparingly(log);
+  return ({ log: entry }) => {
     const detail = typeof entry.error === "string" ? `: ${entry.error}` : "";
     const line = `${entry.message}${detail}`;
-    if (ordinary.test(line)) return;
-    const last = lastToldAt.get(line);
-    if (last !== undefined && now() - last < repeatAfterMs) return;
-    if (lastToldAt.size > 100) lastToldAt.clear();
-    lastToldAt.set(line, now());
-    log(`kafka: ${line}`);
+    if (!ordinary.test(line)) say(`kafka: ${line}`);
   };
 }

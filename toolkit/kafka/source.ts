@@ -17,6 +17,7 @@ import type { EachBatchPayload } from "kafkajs";
 import { systemClock } from "../pipeline/clock.ts";
 import type { Source, SourceSink } from "../pipeline/source.ts";
 import { silent, type Telemetry } from "../telemetry/telemetry.ts";
+import { type Log, logToStderr, messageOf, sparingly } from "../worker/log.ts";
 import { createClient } from "./client.ts";
 import { createCommitter } from "./committer.ts";
 import { kafkaTrouble } from "./errors.ts";
@@ -50,7 +51,7 @@ export interface KafkaSourceOptions {
   readonly clientId?: string;
   readonly telemetry?: Telemetry;
   /** One line about what matters: joins, lost connections. Default: stderr. */
-  readonly log?: (line: string) => void;
+  readonly log?: Log;
 }
 
 /** The value of a message is the record's value as it came; `origin` is the whole record. */
@@ -59,7 +60,8 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
   const sessionTimeoutMs = options.sessionTimeoutMs ?? 10_000;
   const heartbeatIntervalMs = options.heartbeatIntervalMs ?? Math.max(50, Math.floor(sessionTimeoutMs / 4));
   const stuckAfterMs = options.stuckAfterMs ?? 60_000;
-  const log = options.log ?? ((line: string) => process.stderr.write(`${line}\n`));
+  const log = options.log ?? logToStderr;
+  const say = sparingly(log);
   const telemetry = options.telemetry ?? silent;
   const assigned = telemetry.channel("kafka.assigned");
   const committed = telemetry.channel("kafka.committed");
@@ -104,6 +106,7 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
       const trouble = kafkaTrouble(error);
       if (trouble === "lost") lose(error);
       else if (trouble === "final") sink?.fail(error);
+      else if (trouble === "passing") say(`kafka: cannot commit offsets yet: ${messageOf(error)}`);
     },
   });
 
@@ -240,8 +243,4 @@ function listed(partitions: readonly number[]): string {
   if (partitions.length === 0) return "no partition";
   const sorted = partitions.toSorted((a, b) => a - b);
   return `partition${sorted.length === 1 ? "" : "s"} ${sorted.join(", ")}`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

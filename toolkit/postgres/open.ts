@@ -1,5 +1,6 @@
 /** Opens Postgres with the limits a worker needs. The only place, with its neighbours, that imports the client. */
 import pg from "pg";
+import { type Log, logToStderr } from "../worker/log.ts";
 
 /** A pool of connections; `db.query(text, values)` takes one and gives it back. */
 export type Database = pg.Pool;
@@ -17,7 +18,7 @@ export interface PostgresOptions {
    */
   readonly statementTimeoutMs?: number;
   /** Told of each lost idle connection, in one line. Default: stderr. */
-  readonly log?: (line: string) => void;
+  readonly log?: Log;
 }
 
 /**
@@ -27,7 +28,7 @@ export interface PostgresOptions {
  */
 export function openPostgres(url: string, options: PostgresOptions = {}): Database {
   const statementTimeoutMs = options.statementTimeoutMs ?? 10_000;
-  const log = options.log ?? ((line: string) => process.stderr.write(`${line}\n`));
+  const log = options.log ?? logToStderr;
   const pool = new pg.Pool({
     connectionString: url,
     max: options.maxConnections ?? 4,
