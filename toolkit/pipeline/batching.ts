@@ -30,6 +30,7 @@ export interface Batching {
   setConcurrency(concurrency: number): void;
   drain(): void;
   dropRevoked(): void;
+  /** Begins no more writes. */
   stop(): void;
 }
 
@@ -93,6 +94,7 @@ export function startBatching(options: BatchingOptions): Batching {
     },
     stop() {
       for (const lane of lanes) lane.stop();
+      for (const crew of crews) crew.dismiss();
     },
   };
 }

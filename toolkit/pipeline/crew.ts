@@ -45,6 +45,12 @@ export class Crew<W extends Worker> {
     this.#fill();
   }
 
+  /** All go, for good. */
+  dismiss(): void {
+    this.#size = 0;
+    while (this.#workers.length > 0) this.#retireOne();
+  }
+
   #retireOne(): void {
     const idle = this.#workers.findLastIndex((worker) => !worker.isBusy);
     const [worker] = this.#workers.splice(idle === -1 ? this.#workers.length - 1 : idle, 1);
@@ -54,6 +60,7 @@ export class Crew<W extends Worker> {
   }
 
   #fill(): void {
+    if (this.#size === 0) return;
     if (this.#mustReshare) {
       if (this.#retiring.size > 0 || this.#workers.length > 0) return;
       this.#mustReshare = false;

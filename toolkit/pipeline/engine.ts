@@ -31,6 +31,7 @@ export interface Engine {
   whenEmpty(): Promise<void>;
   dropRevoked(): void;
   stats(): PipelineStats;
+  /** Begins nothing more; what is in flight is handed back. */
   close(): void;
 }
 
@@ -181,6 +182,7 @@ export function startEngine({ plan, signal, onFatal }: EngineOptions): Engine {
     close() {
       account.isClosed = true;
       source.stop();
+      processors.dismiss();
       for (const batching of everyBatching) batching.stop();
     },
   };

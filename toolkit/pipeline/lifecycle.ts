@@ -22,6 +22,8 @@ export function runPipeline(plan: Plan): Pipeline {
     onFatal: (error) => fail(error, CRASH_DEADLINE_MS),
   });
   let isOpen = false;
+  /** The source came to its end while it was opening. */
+  let hasEnded = false;
   /** The first error stands; boxed, because anything can be thrown. */
   let failure: { readonly error: unknown } | undefined;
   let stopping: { readonly startedAt: number; handBackAt: number } | undefined;
@@ -34,7 +36,10 @@ export function runPipeline(plan: Plan): Pipeline {
   const sink: SourceSink<unknown, unknown> = {
     deliver: (messages: AnyMessage[]) => engine.source.deliver(messages),
     revoked: () => engine.dropRevoked(),
-    end: () => begin(Number.POSITIVE_INFINITY),
+    end() {
+      if (isOpen) begin(Number.POSITIVE_INFINITY);
+      else hasEnded = true;
+    },
     fail: (error) => fail(error, plan.drainDeadlineMs),
   };
 
@@ -48,7 +53,9 @@ export function runPipeline(plan: Plan): Pipeline {
       return;
     }
     isOpen = true;
-    if (stopping === undefined) ready.resolve();
+    if (stopping !== undefined) return;
+    ready.resolve();
+    if (hasEnded) begin(Number.POSITIVE_INFINITY);
   }
 
   function fail(error: unknown, deadlineMs: number): void {

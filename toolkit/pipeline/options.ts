@@ -48,7 +48,8 @@ export interface RetryPlan {
   readonly jitter: number;
 }
 
-const DEFAULT_MAX_DEMAND = 100;
+/** As Broadway: enough to keep a processor at work, few enough that a slow one holds up little. */
+const DEFAULT_MAX_DEMAND = 10;
 
 const fn = z.custom<(...args: never[]) => unknown>((value) => typeof value === "function", "a function");
 const text = z.custom<string>(

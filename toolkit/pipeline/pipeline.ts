@@ -72,7 +72,10 @@ export interface PipelineOptions<In, Value, Origin> {
 export interface ProcessorOptions<In, Origin> {
   /** Handlers at work at once. Minimum 1, default 1. Only asynchronous handlers gain by more than one. */
   readonly concurrency?: number;
-  /** Messages a processor may hold. Minimum 1, default 100 (1 with a handler that takes seconds). */
+  /**
+   * Messages a processor may hold. Minimum 1, default 10. More makes very short handlers cheaper; 1 shares out long ones
+   * best, because nothing waits behind a slow message while another processor is free.
+   */
   readonly maxDemand?: number;
   /** A processor asks again when it holds no more than this. Default half of `maxDemand`. */
   readonly minDemand?: number;

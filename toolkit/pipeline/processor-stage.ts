@@ -153,7 +153,7 @@ export class Processor {
         account.dropped(1);
         next++;
       }
-      if (next >= rest.length || (this.#isRetired && mayPutBack)) break;
+      if (next >= rest.length || account.isClosed || (this.#isRetired && mayPutBack)) break;
       message = rest[next++] as AnyMessage;
       result = message.failure === undefined ? this.#call(message) : message;
     }

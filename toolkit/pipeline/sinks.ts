@@ -30,23 +30,25 @@ export function writeSink(
   const writtenEvent = plan.telemetry.channel("batch.written");
   const failedEvent = plan.telemetry.channel("batch.failed");
   const names = { pipeline: plan.name, batcher: batcher.name };
+  function partFailed(messages: readonly AnyMessage[]): readonly AnyMessage[] {
+    const failed = failedOf(messages);
+    if (failed === undefined) return messages;
+    onFailed(failed);
+    return messages.filter((message) => message.failure === undefined);
+  }
+
   return {
     write: batcher.write,
     retry: batcher.retry,
+    partFailed,
     onWritten(batch, attempt, durationMs) {
       if (account.isClosed) return;
       if (writtenEvent.active) {
         const { trigger } = batch;
         writtenEvent.emit({ ...names, messages: batch.messages.length, attempt, trigger, durationMs });
       }
-      const failed = failedOf(batch.messages);
-      if (failed === undefined) {
-        account.finished(batch.messages, "written");
-        return;
-      }
-      const written = batch.messages.filter((message) => message.failure === undefined);
+      const written = partFailed(batch.messages);
       if (written.length > 0) account.finished(written, "written");
-      onFailed(failed);
     },
     onRefused(messages, error) {
       for (const message of messages) message.fail(error, "write");
@@ -76,6 +78,7 @@ export function failedSink(
     onWritten(batch) {
       account.finished(batch.messages, "failed");
     },
+    partFailed: (messages) => messages,
     onRefused() {
       throw new Error(
         "a failed message was refused: this cannot be, every error of the failed handler is transient",

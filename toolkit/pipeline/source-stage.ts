@@ -1,4 +1,5 @@
 import type { DispatcherFactory } from "../stage/dispatcher.ts";
+import { Fifo } from "../stage/fifo.ts";
 import { Outlet } from "../stage/outlet.ts";
 import { partitionNumber } from "../stage/partition-dispatcher.ts";
 import type { Scheduler, Task } from "../stage/scheduler.ts";
@@ -37,7 +38,7 @@ export class SourceStage implements Task {
   readonly #demanded;
   /** Wanted by processors and not yet asked of the source. */
   #wanted = 0;
-  #delivered: AnyMessage[][] = [];
+  readonly #delivered = new Fifo<AnyMessage[]>();
   #deliveredCount = 0;
   #isPulling = false;
   #isPaused = false;
@@ -130,10 +131,9 @@ export class SourceStage implements Task {
   run(): number {
     const handed = this.#deliveredCount;
     if (handed > 0) {
-      const delivered = this.#delivered;
-      this.#delivered = [];
       this.#deliveredCount = 0;
-      for (const messages of delivered) this.outlet.emit(messages);
+      for (let left = this.#delivered.length; left > 0; left--)
+        this.outlet.emit(this.#delivered.shift() ?? []);
     }
     this.#pull();
     return handed;

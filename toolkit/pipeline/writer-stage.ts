@@ -14,6 +14,8 @@ export interface Sink {
   readonly retry: RetryPlan;
   /** All of these were in a write that succeeded. */
   onWritten(batch: GatheredBatch, attempt: number, durationMs: number): void;
+  /** After a write that threw: sends messages it has marked failed on their way, and returns the others. */
+  partFailed(messages: readonly AnyMessage[]): readonly AnyMessage[];
   /** These cannot be written. */
   onRefused(messages: readonly AnyMessage[], error: unknown): void;
   onError(
@@ -151,7 +153,7 @@ export class Writer {
         sink.onError(batch, attempt, error, "retry", waitMs);
         await this.#wait(waitMs);
         if (account.isClosed) return;
-        batch = this.#owned(batch);
+        batch = this.#remaining(batch);
         if (batch === undefined) return;
         pending = undefined;
         startedAt = plan.clock.now();
@@ -167,7 +169,7 @@ export class Writer {
     const middle = batch.messages.length >> 1;
     for (const half of [batch.messages.slice(0, middle), batch.messages.slice(middle)]) {
       if (this.#options.account.isClosed) return;
-      const part = this.#owned(batch.with(half, "split"));
+      const part = this.#remaining(batch.with(half, "split"));
       if (part !== undefined) await this.#settle(part, undefined, this.#options.plan.clock.now());
     }
   }
@@ -177,6 +179,13 @@ export class Writer {
     const owned = this.#options.account.keepOwned(batch.messages);
     if (owned.length === 0) return undefined;
     return owned === batch.messages ? batch : batch.with(owned);
+  }
+
+  /** For another attempt: also without those that the attempt before has marked failed. */
+  #remaining(batch: GatheredBatch): GatheredBatch | undefined {
+    const open = this.#options.sink.partFailed(batch.messages);
+    if (open.length === 0) return undefined;
+    return this.#owned(open === batch.messages ? batch : batch.with(open));
   }
 
   #wait(delayMs: number): Promise<void> {

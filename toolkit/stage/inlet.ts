@@ -1,5 +1,6 @@
 import { silent, type Telemetry } from "../telemetry/telemetry.ts";
 import type { PlaceOptions } from "./dispatcher.ts";
+import { Fifo } from "./fifo.ts";
 import type { Outlet } from "./outlet.ts";
 import type { Scheduler, Task } from "./scheduler.ts";
 import { type DemandOptions, Subscription } from "./subscription.ts";
@@ -23,8 +24,8 @@ export interface InletOptions<Event> {
 /**
  * The side of a stage where events come in: any number of subscriptions, one mailbox, one chunk at a time.
  *
- * Invariant: `#mail[i]` came from `#senders[i]`; chunks before `#next` are handled or in work, and so are the first
- * `#begun` events of `#mail[#next]`.
+ * Invariant: the chunks in `#mail` came from the subscriptions in `#senders`, in the same order; of the first chunk
+ * `#begun` events are handled or in work.
  */
 export class Inlet<Event> implements Task {
   readonly name: string;
@@ -33,9 +34,8 @@ export class Inlet<Event> implements Task {
   readonly #scheduler: Scheduler;
   readonly #telemetry: Telemetry;
   readonly #subscriptions = new Set<Subscription<Event>>();
-  #mail: Event[][] = [];
-  #senders: Subscription<Event>[] = [];
-  #next = 0;
+  readonly #mail = new Fifo<Event[]>();
+  readonly #senders = new Fifo<Subscription<Event>>();
   #begun = 0;
   #busy = false;
   #closed = false;
@@ -71,13 +71,13 @@ export class Inlet<Event> implements Task {
 
   /** Looks again whether there is something to do. */
   wake(): void {
-    if (!this.#busy && this.#next < this.#mail.length) this.#scheduler.schedule(this);
+    if (!this.#busy && this.#mail.length > 0) this.#scheduler.schedule(this);
   }
 
   run(): number {
-    if (this.#busy || this.#closed || this.#next >= this.#mail.length) return 0;
+    if (this.#busy || this.#closed || this.#mail.length === 0) return 0;
     if (this.#options.isOpen !== undefined && !this.#options.isOpen()) return 0;
-    const subscription = this.#senders[this.#next] as Subscription<Event>;
+    const subscription = this.#senders.peek() as Subscription<Event>;
     const events = this.#nextChunk(subscription.quantum);
     // The handler may change the array.
     const count = events.length;
@@ -103,23 +103,18 @@ export class Inlet<Event> implements Task {
   release(subscription: Subscription<Event>): Event[] {
     this.#subscriptions.delete(subscription);
     const released: Event[] = [];
-    const mail: Event[][] = [];
-    const senders: Subscription<Event>[] = [];
-    for (let i = this.#next; i < this.#mail.length; i++) {
-      const sender = this.#senders[i] as Subscription<Event>;
-      let events = this.#mail[i] as Event[];
-      if (i === this.#next && this.#begun > 0) events = events.slice(this.#begun);
+    for (let left = this.#mail.length; left > 0; left--) {
+      const sender = this.#senders.shift() as Subscription<Event>;
+      const chunk = this.#mail.shift() as Event[];
+      const events = this.#begun === 0 ? chunk : chunk.slice(this.#begun);
+      this.#begun = 0;
       if (sender === subscription) {
         for (const event of events) released.push(event);
       } else {
-        mail.push(events);
-        senders.push(sender);
+        this.#mail.push(events);
+        this.#senders.push(sender);
       }
     }
-    this.#mail = mail;
-    this.#senders = senders;
-    this.#next = 0;
-    this.#begun = 0;
     const cancelled = this.#telemetry.channel("stage.cancelled");
     if (cancelled.active) {
       cancelled.emit({ stage: this.name, producer: subscription.outlet.name, requeued: released.length });
@@ -141,23 +136,15 @@ export class Inlet<Event> implements Task {
   }
 
   #nextChunk(quantum: number): Event[] {
-    const chunk = this.#mail[this.#next] as Event[];
+    const chunk = this.#mail.peek() as Event[];
     const begun = this.#begun;
     if (chunk.length - begun > quantum) {
       this.#begun += quantum;
       return chunk.slice(begun, begun + quantum);
     }
     this.#begun = 0;
-    this.#next++;
-    if (this.#next === this.#mail.length) {
-      this.#mail.length = 0;
-      this.#senders.length = 0;
-      this.#next = 0;
-    } else if (this.#next >= 64 && this.#next * 2 >= this.#mail.length) {
-      this.#mail.splice(0, this.#next);
-      this.#senders.splice(0, this.#next);
-      this.#next = 0;
-    }
+    this.#mail.shift();
+    this.#senders.shift();
     return begun === 0 ? chunk : chunk.slice(begun);
   }
 

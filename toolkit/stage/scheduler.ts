@@ -1,3 +1,5 @@
+import { Fifo } from "./fifo.ts";
+
 /**
  * Turns for stages, on Node's one thread.
  *
@@ -36,11 +38,8 @@ const EVENTS_BETWEEN_CLOCK_READS = 256;
 export function createScheduler(options: SchedulerOptions = {}): Scheduler {
   const sliceMs = options.sliceMs ?? 5;
   const onCrash = options.onCrash ?? throwUncaught;
-  // Tasks in `current` from `next` on wait for this round, `coming` for the following one.
-  let current: Task[] = [];
-  let coming: Task[] = [];
-  let next = 0;
-  let idle: Task[] = [];
+  const waiting = new Fifo<Task>();
+  const idle = new Fifo<Task>();
   let running = false;
   /** A microtask that runs the queue is under way. */
   let called = false;
@@ -65,7 +64,12 @@ export function createScheduler(options: SchedulerOptions = {}): Scheduler {
     }
     running = true;
     try {
-      while (runRounds() && idle.length > 0) runIdle();
+      while (waiting.length > 0 || idle.length > 0) {
+        const task = (waiting.shift() ?? idle.shift()) as Task;
+        task.scheduled = false;
+        unread += 1 + task.run();
+        if (isOver()) break;
+      }
     } catch (error) {
       running = false;
       if (hasWork()) call();
@@ -74,38 +78,13 @@ export function createScheduler(options: SchedulerOptions = {}): Scheduler {
     running = false;
   }
 
-  /** Rounds until nothing waits (true) or the slice is over (false). */
-  function runRounds(): boolean {
-    for (;;) {
-      while (next < current.length) {
-        const task = current[next++] as Task;
-        task.scheduled = false;
-        unread += 1 + task.run();
-        if (isOver()) return false;
-      }
-      current.length = 0;
-      next = 0;
-      if (coming.length === 0) return true;
-      [current, coming] = [coming, current];
-    }
-  }
-
-  function runIdle(): void {
-    const tasks = idle;
-    idle = [];
-    for (const task of tasks) {
-      task.scheduled = false;
-      unread += 1 + task.run();
-    }
-  }
-
   function nextSlice(): void {
     sliceEndsAt = 0;
     if (hasWork()) run();
   }
 
   function hasWork(): boolean {
-    return next < current.length || coming.length > 0 || idle.length > 0;
+    return waiting.length > 0 || idle.length > 0;
   }
 
   function call(): void {
@@ -118,7 +97,7 @@ export function createScheduler(options: SchedulerOptions = {}): Scheduler {
     schedule(task) {
       if (task.scheduled) return;
       task.scheduled = true;
-      coming.push(task);
+      waiting.push(task);
       call();
     },
     whenIdle(task) {
