@@ -22,6 +22,7 @@ import type { RunVerdict, Verdict } from "./verdict/verdict.ts";
 
 const exitCodes: Record<Verdict, number> = { pass: 0, fail: 1, unknown: 2 };
 const couldNotRun = 3;
+const lingerMs = 1_000;
 
 /** The public JSON object; its keys are fixed. */
 export function publicResult(verdict: RunVerdict, report: string) {
@@ -257,6 +258,8 @@ export async function main(args: readonly string[]): Promise<void> {
     });
   }
   process.exitCode = await exitCodeOf(args, terminal, abort.signal);
+  // Everything was stopped above; a connection that lingers must not keep the shell waiting.
+  setTimeout(() => process.exit(), lingerMs).unref();
 }
 
 async function exitCodeOf(args: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<number> {

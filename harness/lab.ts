@@ -66,11 +66,11 @@ export interface LabTable {
   readonly belongs: (message: PlannedMessage) => boolean;
   /** The row a message that belongs here must become, as text by column. */
   readonly expected: (message: SentMessage) => readonly (string | null)[];
-  /** Which columns tell the message a row came from, and the key the message has in them. */
-  readonly key: {
-    readonly columns: readonly string[];
-    readonly of: (message: SentMessage) => readonly string[];
-  };
+  /**
+   * How a row tells the message it came from: by one column with the event id, or by three columns with
+   * topic, partition and offset, in this order.
+   */
+  readonly key: { readonly by: "event" | "origin"; readonly columns: readonly string[] };
 }
 
 export interface Criterion {

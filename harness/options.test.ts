@@ -8,14 +8,27 @@ test("defaults are those of the documentation, and the seed is drawn", async () 
   expect(line).toMatchObject({
     do: "lab",
     lab: "ingest",
-    options: { subject: "solution", command: [], stack: "auto", profile: "full", out: "reports", json: false, watch: false },
+    options: {
+      subject: "solution",
+      command: [],
+      stack: "auto",
+      profile: "full",
+      out: "reports",
+      json: false,
+      watch: false,
+    },
   });
   expect(line?.do === "lab" && Number.isInteger(line.options.seed)).toBe(true);
 });
 
 test("what follows -- is the worker's command, whole, even when it looks like our options", async () => {
-  const line = await parseCommandLine(["lab", "ingest", "--seed", "7", "--", "python", "w.py", "--json", "--", "x"], labs);
-  expect(line).toMatchObject({ options: { seed: 7, json: false, command: ["python", "w.py", "--json", "--", "x"] } });
+  const line = await parseCommandLine(
+    ["lab", "ingest", "--seed", "7", "--", "python", "w.py", "--json", "--", "x"],
+    labs,
+  );
+  expect(line).toMatchObject({
+    options: { seed: 7, json: false, command: ["python", "w.py", "--json", "--", "x"] },
+  });
 });
 
 test.each([

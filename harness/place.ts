@@ -45,18 +45,22 @@ export async function createPlace(stack: Stack, lab: Lab, runId: string): Promis
     ]);
     await admin.disconnect().catch(() => undefined);
   };
-  try {
-    const [connected] = await Promise.all([
-      createDatabase(stack, lab, databaseName),
-      createTopics(admin, [
-        { topic, numPartitions: lab.partitions },
-        { topic: warmUpTopic, numPartitions: 1 },
-      ]),
-    ]);
-    database = connected;
-  } catch (error) {
+  // Both are awaited even when one fails: what is still being made cannot be removed.
+  const [connected, topics] = await Promise.allSettled([
+    createDatabase(stack, lab, databaseName),
+    createTopics(admin, [
+      { topic, numPartitions: lab.partitions },
+      { topic: warmUpTopic, numPartitions: 1 },
+    ]),
+  ]);
+  if (connected.status === "fulfilled") database = connected.value;
+  if (database === undefined || topics.status === "rejected") {
     await remove();
-    throw error;
+    throw connected.status === "rejected"
+      ? connected.reason
+      : topics.status === "rejected"
+        ? topics.reason
+        : undefined;
   }
   return {
     topic,

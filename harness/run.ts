@@ -15,9 +15,9 @@ import { type CommitProbe, committedOffsets, startCommitProbe } from "./probe/co
 import { isGroupReady } from "./probe/group.ts";
 import { calibrate, describeHost, watchHost } from "./probe/host.ts";
 import { descendantsOf, processTable } from "./probe/processes.ts";
-import { keepsCommitTimes, type TableReader, tableReader } from "./probe/tables.ts";
+import { keepsCommitTimes, tableReader } from "./probe/tables.ts";
 import { type Fault, type RunRecord, recordVersion } from "./record/record.ts";
-import { encodeTable, joinKey, keyIndex, type Messages } from "./record/tables.ts";
+import { createLocator, encodeTable, type Locator, type Messages, type Row } from "./record/tables.ts";
 import { type ServiceName, type Stack, serviceNames } from "./stack/stack.ts";
 import { workerEnvironment } from "./subject/contract.ts";
 import { type Crew, createCrew } from "./subject/crew.ts";
@@ -138,7 +138,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
     place.topic,
     load.ledger,
   );
-  const indexes = lab.tables.map((table) => keyIndex(table, messages));
+  const locators = lab.tables.map((table) => createLocator(table, messages));
   const commitTimes = await keepsCommitTimes(place.database);
   const clockSkewMs = await databaseClockSkewMs(place.database);
 
@@ -153,8 +153,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
     partitions: lab.partitions,
     ledger: load.ledger,
     readers,
-    indexes,
-    keyOf: (table, message) => joinKey(table.key.of(messages.at(message))),
+    locators,
     tableOf: (message) => lab.tables.findIndex((table) => table.belongs(messages.at(message))),
     now,
   });
@@ -178,10 +177,10 @@ async function measure(run: Measuring): Promise<RunRecord> {
     });
     await untilAborted(run.lost, Promise.all([load.finished, broken]));
     run.signal.throwIfAborted();
-    onProgress({ step: "settle" });
     load.stop();
     if (!run.lost.aborted) drained = await settle(run, probe, stop);
     settledMs = now();
+    watch.quiet();
     onProgress({ step: "read" });
     await crew.terminateAll();
   } finally {
@@ -193,15 +192,12 @@ async function measure(run: Measuring): Promise<RunRecord> {
   const endOffsets = await endOffsetsOf(place, lab);
   const ledger = toRecord(load.ledger, endOffsets);
   const tables: RunRecord["tables"] = [];
+  const zero = startedAt + clockSkewMs;
   for (const [i, reader] of readers.entries()) {
-    const rows = withFirstCommits(
-      await reader.readAll(startedAt + clockSkewMs),
-      reader,
-      indexes[i],
-      probe,
-      startedAt + clockSkewMs,
-    );
-    tables.push(encodeTable(reader.table, rows, messages, indexes[i] ?? new Map()));
+    const locator = locators[i];
+    if (locator === undefined) continue;
+    const rows = withFirstCommits(await reader.readAll(zero), locator, probe, zero);
+    tables.push(encodeTable(reader.table, rows, messages, locator));
   }
   return {
     version: recordVersion,
@@ -245,6 +241,7 @@ function startWatch(run: Measuring, probe: CommitProbe, now: () => number, loadM
   const links: RunRecord["linkSamples"] = [];
   const owned = new Set<number>();
   // The servers of an external or containerised stack are not our children: what they use cannot be told from the rest.
+  let isQuiet = false;
   const canTell = run.stack.processIds().length > 0;
   const host = watchHost((pid) => owned.has(pid));
   const look = async (): Promise<void> => {
@@ -257,6 +254,7 @@ function startWatch(run: Measuring, probe: CommitProbe, now: () => number, loadM
     const phase = run.scenario.load.phases[phaseAt(run, atMs)]?.name;
     const committed =
       probe.samples.at(-1)?.committed.reduce((sum, offset) => sum + Math.max(0, offset), 0) ?? 0;
+    if (isQuiet) return;
     run.onProgress({
       step: atMs < loadMs ? "load" : "settle",
       atMs: Math.max(0, atMs),
@@ -278,6 +276,10 @@ function startWatch(run: Measuring, probe: CommitProbe, now: () => number, loadM
   }, sampleEveryMs);
   return {
     links,
+    /** Tells nothing more. */
+    quiet() {
+      isQuiet = true;
+    },
     async end() {
       clearInterval(timer);
       await last.catch(() => undefined);
@@ -330,21 +332,16 @@ async function untilAborted(signal: AbortSignal, work: Promise<unknown>): Promis
 
 /** A row that was changed later keeps the time at which it was first seen. */
 function withFirstCommits(
-  rows: Awaited<ReturnType<TableReader["readAll"]>>,
-  reader: TableReader,
-  index: ReadonlyMap<string, number> | undefined,
+  rows: readonly Row[],
+  locator: Locator,
   probe: CommitProbe,
   zeroEpochMs: number,
-): typeof rows {
-  const keyColumns = reader.table.key.columns.map((name) =>
-    reader.table.columns.findIndex((one) => one.name === name),
-  );
+): Row[] {
   return rows.map((row) => {
-    const message = index?.get(joinKey(keyColumns.map((at) => row.values[at] ?? null)));
-    const seen =
-      (message === undefined ? Number.NaN : (probe.committedEpochMs[message] ?? Number.NaN)) - zeroEpochMs;
-    return row.committedMs !== null && seen < row.committedMs
-      ? { ...row, committedMs: Math.round(seen * 10) / 10 }
+    const message = locator.find(locator.keyOfRow(row.values));
+    const seenMs = (probe.committedEpochMs[message ?? -1] ?? Number.NaN) - zeroEpochMs;
+    return row.committedMs !== null && seenMs < row.committedMs
+      ? { ...row, committedMs: Math.round(seenMs * 10) / 10 }
       : row;
   });
 }
@@ -359,6 +356,11 @@ function messagesOf(plan: Plan, topic: string, ledger: LiveLedger): Messages {
       event: plan.event(index),
       value: () => plan.value(index),
     }),
+    eventId: plan.eventId,
+    atOrigin(partition, offset) {
+      const index = ledger.byOffset[partition]?.[offset] ?? -1;
+      return index < 0 ? undefined : index;
+    },
   };
 }
 

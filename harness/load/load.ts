@@ -66,7 +66,8 @@ export async function prepareLoad(order: GeneratorOrder): Promise<RunningLoad> {
 }
 
 function send(child: ChildProcess, message: ToGenerator): void {
-  if (child.connected) child.send(message);
+  // It may end between the question and the order: then the order is moot.
+  if (child.connected) child.send(message, () => undefined);
 }
 
 function ready(child: ChildProcess): Promise<number> {

@@ -29,6 +29,7 @@ describe("the plan of a load", () => {
       const event = plan.event(i);
       if (event === undefined) continue;
       events += 1;
+      expect(plan.eventId(i)).toBe(event.eventId);
       ids.add(event.eventId);
       expect(event.sequence).toBe((last.get(event.accountId) ?? 0) + 1);
       last.set(event.accountId, event.sequence);

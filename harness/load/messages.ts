@@ -52,6 +52,8 @@ export interface Plan {
   at(index: number): PlannedMessage;
   /** Undefined for a malformed message. */
   event(index: number): PaymentEvent | undefined;
+  /** The event's id alone, cheaper than the event; undefined for a malformed message. */
+  eventId(index: number): string | undefined;
   /** The bytes to send; made anew at each call. */
   value(index: number): Buffer | null;
 }
@@ -91,9 +93,11 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
     }
   }
 
+  const eventRandom = (index: number) => randomFor(seed ^ 0x5bd1e995, index);
   const eventAt = (index: number): PaymentEvent => {
-    const random = randomFor(seed ^ 0x5bd1e995, index);
+    const random = eventRandom(index);
     return {
+      // First, so that `eventId` draws the same numbers.
       eventId: uuid(random),
       accountId: accounts[account[index] ?? 0] ?? "",
       amountCents: amount(random),
@@ -115,6 +119,7 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
       };
     },
     event: (index) => (malformationOf(index) === undefined ? eventAt(index) : undefined),
+    eventId: (index) => (malformationOf(index) === undefined ? uuid(eventRandom(index)) : undefined),
     value(index) {
       const malformation = malformationOf(index);
       const event = eventAt(index);
@@ -176,15 +181,17 @@ function malformedValue(malformation: Malformation, event: PaymentEvent, random:
   }
 }
 
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 /** RFC 9562 version 4 layout, from seeded bits. */
 function uuid(random: Random): string {
-  const hex = Array.from({ length: 4 }, () =>
-    Math.floor(random() * 4294967296)
-      .toString(16)
-      .padStart(8, "0"),
-  ).join("");
-  const variant = "89ab"[integer(random, 0, 3)];
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
+  let text = "";
+  for (let byte = 0; byte < 16; byte += 1) {
+    const bits = Math.floor(random() * 256);
+    if (byte === 4 || byte === 6 || byte === 8 || byte === 10) text += "-";
+    text += hexOfByte[byte === 6 ? (bits & 0x0f) | 0x40 : byte === 8 ? (bits & 0x3f) | 0x80 : bits];
+  }
+  return text;
 }
 
 /** Mostly everyday amounts; one in 50 beyond 32 bits, where a too narrow column or a float loses cents. */
@@ -192,10 +199,13 @@ function amount(random: Random): number {
   return random() < 0.02 ? integer(random, 3_000_000_000, 4_000_000_000_000) : integer(random, 1, 500_000);
 }
 
+/** Characters (not code units: an emoji stays whole) from which paddings are cut; longer than any padding. */
+const paddingPool = Array.from({ length: 1 << 14 }, (_, i) => {
+  const random = randomFor(0x165667b1, i);
+  return paddingAlphabet[Math.floor(random() * paddingAlphabet.length)] ?? "x";
+});
+
 function padding(random: Random, length: number): string {
-  let text = "";
-  for (let i = 0; i < length; i += 1) {
-    text += paddingAlphabet[Math.floor(random() * paddingAlphabet.length)];
-  }
-  return text;
+  const from = Math.floor(random() * (paddingPool.length - length));
+  return paddingPool.slice(from, from + length).join("");
 }

@@ -4,9 +4,9 @@
  * whatever happens later, a crash at that moment would have lost it.
  */
 import type { Admin } from "kafkajs";
-import type { LabTable } from "../lab.ts";
 import type { LiveLedger } from "../load/load.ts";
 import type { CommitSample } from "../record/record.ts";
+import type { Locator } from "../record/tables.ts";
 import type { SeenRow, TableReader } from "./tables.ts";
 
 const everyMs = 100;
@@ -32,9 +32,9 @@ export interface CommitProbeOptions {
   readonly partitions: number;
   readonly ledger: LiveLedger;
   readonly readers: readonly TableReader[];
-  /** Message index by key, for each reader. */
-  readonly indexes: readonly ReadonlyMap<string, number>[];
-  readonly keyOf: (table: LabTable, message: number) => string;
+  /** For each reader. */
+  readonly locators: readonly Locator[];
+  /** Which reader's table a message must end in. */
   readonly tableOf: (message: number) => number;
   /** Now, in ms since the load began. */
   readonly now: () => number;
@@ -68,9 +68,9 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
     return mine;
   }
 
-  function note(seen: readonly SeenRow[], index: ReadonlyMap<string, number>): void {
+  function note(seen: readonly SeenRow[], locator: Locator | undefined): void {
     for (const { key, committedEpochMs } of seen) {
-      const message = index.get(key);
+      const message = locator?.find(key);
       if (message === undefined) continue;
       const earlier = probe.committedEpochMs[message] ?? Number.NaN;
       // Without a commit clock the row is known to be there, at a time unknown.
@@ -86,7 +86,7 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
       const committed = await committedOffsets(admin, groupId, topic, options.partitions);
       const atMs = Math.round(options.now() * 10) / 10;
       for (const [i, reader] of options.readers.entries()) {
-        note(await reader.tail(), options.indexes[i] ?? new Map());
+        note(await reader.tail(), options.locators[i]);
       }
       const sample: CommitSample = { atMs, committed, ...(await check(committed)) };
       probe.samples.push(sample);
@@ -115,8 +115,9 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
     for (const [i, messages] of doubtful.entries()) {
       const reader = options.readers[i];
       if (reader === undefined || messages.length === 0) continue;
-      const keys = messages.map((message) => options.keyOf(reader.table, message));
-      note(await reader.lookUp(keys), options.indexes[i] ?? new Map());
+      const locator = options.locators[i];
+      const keys = messages.map((message) => locator?.keyOf(message) ?? "");
+      note(await reader.lookUp(keys), locator);
     }
     const missing = doubtful.flat().filter((message) => !isStored(message));
     for (const [partition, to] of upTo.entries()) verified[partition] = to;

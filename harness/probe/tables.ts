@@ -5,7 +5,7 @@ import type { Row } from "../record/tables.ts";
 
 /** Pages read again at each look: rows of transactions that began earlier and ended later lie there. */
 const lookBackPages = 16;
-/** Text no key column contains; the same as in `joinKey`. */
+/** Text no key column contains; the separator of record/tables.ts. */
 const separatorSql = "U&'\\001f'";
 
 export interface SeenRow {

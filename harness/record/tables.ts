@@ -23,39 +23,74 @@ export interface AttributedRow extends Row {
 export interface Messages {
   readonly length: number;
   at(index: number): SentMessage;
+  /** The event's id alone; undefined for a malformed message. */
+  eventId(index: number): string | undefined;
+  /** Index of the message the broker put there; undefined when it is none of ours. */
+  atOrigin(partition: number, offset: number): number | undefined;
 }
 
 /** Text no key column contains. */
 const separator = "\u001f";
-export const joinKey = (parts: readonly (string | null)[]): string => parts.join(separator);
 
-/** From a row's key to the index of the message that must become it. */
-export function keyIndex(table: LabTable, messages: Messages): Map<string, number> {
-  const index = new Map<string, number>();
-  for (let i = 0; i < messages.length; i += 1) {
-    const message = messages.at(i);
-    if (table.belongs(message)) index.set(joinKey(table.key.of(message)), i);
-  }
-  return index;
+/** Tells which message a row came from. */
+export interface Locator {
+  /** Index of the message that must become the row with this key; undefined for none. */
+  find(key: string): number | undefined;
+  /** The key of the row this message must become. */
+  keyOf(message: number): string;
+  /** The key of a row as it was read, all columns. */
+  keyOfRow(values: readonly (string | null)[]): string;
 }
 
-export function keyOf(table: LabTable, values: readonly (string | null)[]): string {
-  return joinKey(
-    table.key.columns.map((name) => values[table.columns.findIndex((one) => one.name === name)] ?? null),
-  );
+/** Indexes all messages at once: make it before the load, not in it. */
+export function createLocator(table: LabTable, messages: Messages): Locator {
+  const columns = table.key.columns.map((name) => table.columns.findIndex((one) => one.name === name));
+  const keyOfRow = (values: readonly (string | null)[]) =>
+    columns.map((at) => values[at] ?? "").join(separator);
+  if (table.key.by === "origin") {
+    return {
+      find(key) {
+        const [topic, partition, offset] = key.split(separator);
+        const index = messages.atOrigin(Number(partition), Number(offset));
+        if (index === undefined) return undefined;
+        const message = messages.at(index);
+        return message.topic === topic && table.belongs(message) ? index : undefined;
+      },
+      keyOf(index) {
+        const { topic, partition, offset } = messages.at(index);
+        return [topic, partition, offset].join(separator);
+      },
+      keyOfRow,
+    };
+  }
+  const byEvent = indexEvents(messages);
+  return {
+    find: (key) => byEvent.get(key),
+    keyOf: (index) => messages.eventId(index) ?? "",
+    keyOfRow,
+  };
+}
+
+function indexEvents(messages: Messages): Map<string, number> {
+  const index = new Map<string, number>();
+  for (let i = 0; i < messages.length; i += 1) {
+    const eventId = messages.eventId(i);
+    if (eventId !== undefined) index.set(eventId, i);
+  }
+  return index;
 }
 
 export function encodeTable(
   table: LabTable,
   rows: readonly Row[],
   messages: Messages,
-  index: ReadonlyMap<string, number>,
+  locator: Locator = createLocator(table, messages),
 ): TableRecord {
   const asSent: number[] = [];
   const asSentCommittedMs: (number | null)[] = [];
   const others: TableRecord["others"] = [];
   for (const { values, committedMs } of rows) {
-    const message = index.get(keyOf(table, values));
+    const message = locator.find(locator.keyOfRow(values));
     if (message !== undefined && equal(values, table.expected(messages.at(message)))) {
       asSent.push(message);
       asSentCommittedMs.push(committedMs);
@@ -84,9 +119,9 @@ export function decodeTable(record: TableRecord, table: LabTable, messages: Mess
     },
   }));
   if (record.others.length > 0) {
-    const index = keyIndex(table, messages);
+    const locator = createLocator(table, messages);
     for (const other of record.others) {
-      rows.push({ ...other, asSent: false, message: index.get(keyOf(table, other.values)) ?? -1 });
+      rows.push({ ...other, asSent: false, message: locator.find(locator.keyOfRow(other.values)) ?? -1 });
     }
   }
   return rows;

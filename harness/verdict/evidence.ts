@@ -63,6 +63,7 @@ export function readEvidence(record: RunRecord, lab: Lab): Evidence {
     event: plan.event(index),
     value: () => plan.value(index),
   });
+  const atOrigin = originIndex(ledger);
   const tables = new Map<string, TableEvidence>();
   const table = (name: string): TableEvidence => {
     const known = tables.get(name);
@@ -71,7 +72,14 @@ export function readEvidence(record: RunRecord, lab: Lab): Evidence {
     if (labTable === undefined) throw new RangeError(`lab ${lab.name} has no table ${name}`);
     const recorded = record.tables.find((one) => one.name === name);
     const rows =
-      recorded === undefined ? [] : decodeTable(recorded, labTable, { length: plan.length, at: message });
+      recorded === undefined
+        ? []
+        : decodeTable(recorded, labTable, {
+            length: plan.length,
+            at: message,
+            eventId: plan.eventId,
+            atOrigin,
+          });
     const evidence = tally(name, rows, plan.length);
     tables.set(name, evidence);
     return evidence;
@@ -101,6 +109,17 @@ export function readEvidence(record: RunRecord, lab: Lab): Evidence {
       if (typeof value !== "number") throw new RangeError(`the record has no number "${name}"`);
       return value;
     },
+  };
+}
+
+function originIndex({
+  partition,
+  offset,
+}: RunRecord["ledger"]): (p: number, o: number) => number | undefined {
+  let byOrigin: Map<string, number> | undefined;
+  return (p, o) => {
+    byOrigin ??= new Map(offset.map((one, i) => [`${partition[i]}:${one}`, i]));
+    return byOrigin.get(`${p}:${o}`);
   };
 }
 

@@ -104,7 +104,7 @@ describe("one planted fault is found by its own criterion", () => {
       const { partition, offset } = record.ledger;
       const bytes = `${plan.value(message)?.toString("hex") ?? ""}00`;
       table(record, "rejected").others.push({
-        values: [String(partition[message]), String(offset[message]), bytes],
+        values: ["t", String(partition[message]), String(offset[message]), bytes],
         committedMs: 900,
       });
     });
@@ -127,7 +127,7 @@ describe("one planted fault is found by its own criterion", () => {
       const healthy = table(record, "effects").asSent[0] ?? 0;
       const { partition, offset } = record.ledger;
       table(record, "rejected").others.push({
-        values: [String(partition[healthy]), String(offset[healthy]), "00"],
+        values: ["t", String(partition[healthy]), String(offset[healthy]), "00"],
         committedMs: 900,
       });
     });

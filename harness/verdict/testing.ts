@@ -15,26 +15,25 @@ const effects: LabTable = {
   ],
   belongs: ({ malformation }) => malformation === undefined,
   expected: ({ event }) => [event?.eventId ?? null, String(event?.amountCents)],
-  key: { columns: ["event_id"], of: ({ event }) => [event?.eventId ?? ""] },
+  key: { by: "event", columns: ["event_id"] },
 };
 
 const rejected: LabTable = {
   name: "rejected",
   columns: [
+    { name: "topic", sql: "topic" },
     { name: "partition", sql: "partition" },
     { name: "offset", sql: '"offset"' },
     { name: "value", sql: "encode(value, 'hex')" },
   ],
   belongs: ({ malformation }) => malformation !== undefined,
   expected: (message) => [
+    message.topic,
     String(message.partition),
     String(message.offset),
     message.value()?.toString("hex") ?? null,
   ],
-  key: {
-    columns: ["partition", "offset"],
-    of: ({ partition, offset }) => [String(partition), String(offset)],
-  },
+  key: { by: "origin", columns: ["topic", "partition", "offset"] },
 };
 
 const scenario: Scenario = {

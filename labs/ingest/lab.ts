@@ -32,7 +32,7 @@ const payments: LabTable = {
           String(event.sequence),
           event.padding,
         ],
-  key: { columns: ["event_id"], of: ({ event }) => [event?.eventId ?? ""] },
+  key: { by: "event", columns: ["event_id"] },
 };
 
 const rejected: LabTable = {
@@ -54,10 +54,7 @@ const rejected: LabTable = {
     message.value()?.toString("hex") ?? null,
     "a reason",
   ],
-  key: {
-    columns: ["topic", "partition", "offset"],
-    of: ({ topic, partition, offset }) => [topic, String(partition), String(offset)],
-  },
+  key: { by: "origin", columns: ["topic", "partition", "offset"] },
 };
 
 const messages = { accounts: 200, paddingLength: 64, malformedOneIn: 200 };
