@@ -4,20 +4,15 @@ import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CommanderError } from "commander";
 import { CannotRun } from "./cannot-run.ts";
+import { conduct, judgeAndDraw, type Outcome } from "./experiment.ts";
 import type { Lab } from "./lab.ts";
 import { labNames, loadLab } from "./labs.ts";
 import { type CommandLine, type LabOptions, parseCommandLine } from "./options.ts";
-import { readRecord, writeRecord } from "./record/file.ts";
-import type { RunRecord } from "./record/record.ts";
-import { writeIndex } from "./report/index-page.ts";
-import { writeReport } from "./report/write.ts";
-import { run } from "./run.ts";
+import { readRecord } from "./record/file.ts";
 import { openStack } from "./stack/choose.ts";
 import type { Stack } from "./stack/stack.ts";
 import { resolveSubject, type Subject } from "./subject/resolve.ts";
 import { createTerminal, describeVerdict, headline, type Terminal } from "./terminal.ts";
-import { readEvidence } from "./verdict/evidence.ts";
-import { judgeEvidence } from "./verdict/judge.ts";
 import type { RunVerdict, Verdict } from "./verdict/verdict.ts";
 
 const exitCodes: Record<Verdict, number> = { pass: 0, fail: 1, unknown: 2 };
@@ -45,18 +40,12 @@ export function publicResult(verdict: RunVerdict, report: string) {
   };
 }
 
-interface Outcome {
-  readonly verdict: RunVerdict;
-  readonly page: string;
-}
-
 interface Session {
   readonly terminal: Terminal;
   readonly options: LabOptions;
   readonly signal: AbortSignal;
 }
 
-/** One lab on a stack that runs: run, record, judge, draw. */
 async function runOnce(
   session: Session,
   lab: Lab,
@@ -65,49 +54,23 @@ async function runOnce(
   seed: number,
 ): Promise<Outcome> {
   const { options, terminal, signal } = session;
-  const started = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
-  const folder = resolve(options.out, lab.name, `${started}-${subject.name}-${seed}`);
   terminal.say(`\n${lab.name}: ${lab.title}`);
   terminal.say(`  subject ${subject.name}, profile ${options.profile}, seed ${seed}`);
-  const record = await run({
+  const outcome = await conduct({
     lab,
     subject,
     profile: options.profile,
     seed,
     stack,
-    folder,
+    out: resolve(options.out),
     command: repeatCommand(lab, options, seed),
     cwd: process.cwd(),
     signal,
     onProgress: terminal.progress,
   });
-  await writeRecord(folder, record);
   terminal.settle();
-  return judgeAndDraw(record, lab, folder, resolve(options.out), terminal);
-}
-
-async function judgeAndDraw(
-  record: RunRecord,
-  lab: Lab,
-  folder: string,
-  out: string | undefined,
-  terminal: Terminal,
-): Promise<Outcome> {
-  const evidence = readEvidence(record, lab);
-  const verdict = judgeEvidence(evidence);
-  const problems: string[] = [];
-  const charts = lab.charts.flatMap((chart) => {
-    try {
-      return [chart(evidence)];
-    } catch (error) {
-      problems.push(`a chart could not be made: ${messageOf(error)}`);
-      return [];
-    }
-  });
-  const report = await writeReport({ folder, record, verdict, charts });
-  if (out !== undefined) await writeIndex(out);
-  for (const problem of [...problems, ...report.problems]) terminal.say(`  note: ${problem}`);
-  return { verdict, page: report.page };
+  for (const problem of outcome.problems) terminal.say(`  note: ${problem}`);
+  return outcome;
 }
 
 function repeatCommand(lab: Lab, options: LabOptions, seed: number): string {
@@ -118,9 +81,12 @@ function repeatCommand(lab: Lab, options: LabOptions, seed: number): string {
   if (options.stack !== "auto") words.push("--stack", options.stack);
   words.push("--seed", String(seed));
   if (options.command.length > 0) words.push("--", ...options.command);
-  return words
-    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
-    .join(" ");
+  return words.map(quoted).join(" ");
+}
+
+/** For a shell that people paste it into. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 async function commandLab(name: string, session: Session): Promise<number> {
@@ -173,7 +139,8 @@ async function commandStart(names: readonly string[], session: Session): Promise
 async function commandJudge(folder: string, json: boolean, terminal: Terminal): Promise<number> {
   const record = await readRecord(resolve(folder));
   const lab = await loadLab(record.lab);
-  const { verdict, page } = await judgeAndDraw(record, lab, resolve(folder), undefined, terminal);
+  const { verdict, page, problems } = await judgeAndDraw(record, lab, resolve(folder));
+  for (const problem of problems) terminal.say(`  note: ${problem}`);
   present(verdict, page, { json }, terminal);
   return exitCodes[verdict.verdict];
 }
@@ -230,7 +197,6 @@ async function dispatch(line: CommandLine, terminal: Terminal, signal: AbortSign
 }
 
 const fromHere = (path: string): string => relative(process.cwd(), path) || ".";
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Ends the run with the exit code a shell expects after this signal. */
 class Interrupted extends Error {

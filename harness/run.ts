@@ -255,6 +255,12 @@ function startWatch(run: Measuring, probe: CommitProbe, now: () => number, loadM
     const committed =
       probe.samples.at(-1)?.committed.reduce((sum, offset) => sum + Math.max(0, offset), 0) ?? 0;
     if (isQuiet) return;
+    if (
+      run.crew.hasUnready() &&
+      (await isGroupReady(run.place.admin, run.place.groupId, run.place.topic, run.lab.partitions))
+    ) {
+      run.crew.markReady();
+    }
     run.onProgress({
       step: atMs < loadMs ? "load" : "settle",
       atMs: Math.max(0, atMs),

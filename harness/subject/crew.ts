@@ -30,6 +30,8 @@ export interface CrewOptions {
 export interface Crew {
   /** Starts one more worker; its id is `w1`, `w2` and so on over the run. */
   start(): Promise<WorkerProcess>;
+  /** Whether a running worker has not been marked ready. */
+  hasUnready(): boolean;
   /** Notes that the group is stable with every partition assigned. */
   markReady(): void;
   /** SIGKILL to the oldest worker that runs; resolves with it when it is gone. */
@@ -77,6 +79,7 @@ export function createCrew(options: CrewOptions): Crew {
       });
       return process;
     },
+    hasUnready: () => running().some(({ readyAt }) => readyAt === undefined),
     markReady() {
       for (const member of running()) member.readyAt ??= Date.now();
     },

@@ -79,8 +79,15 @@ const backMs = 4_700;
 const storeMs = 8;
 const commitMs = 20;
 
-/** Stored 8 ms and committed 20 ms after due; a kill at 4.0 s after which rows flow again at 4.7 s. */
+let made: RunRecord | undefined;
+
+/** Stored 8 ms and committed 20 ms after due; a kill at 4.0 s after which rows flow again at 4.7 s. A fresh copy at each call. */
 export function healthyRecord(): RunRecord {
+  made ??= makeRecord();
+  return structuredClone(made);
+}
+
+function makeRecord(): RunRecord {
   const { partitions } = testLab;
   const plan = planMessages(1, scenario.load, partitions);
   const phases = schedule(scenario.load.phases);
