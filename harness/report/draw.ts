@@ -30,7 +30,7 @@ import { cssFont, type Font, fontFamily, type Text } from "./text.ts";
 type Context = ReturnType<ReturnType<typeof createCanvas>["getContext"]>;
 
 /** Width in CSS px of the picture for a page, and of the one for a phone. */
-export const wideWidth = 920;
+export const wideWidth = 860;
 export const narrowWidth = 400;
 
 /**
@@ -229,7 +229,12 @@ function paintMarker(context: Context, style: SeriesStyle, x: number, y: number)
   context.strokeStyle = isCross ? style.colour : style.cased ? ink.soft : ink.paper;
   context.lineWidth = isCross ? 2 : 1.2;
   context.setLineDash([]);
-  const options = { pointStyle: style.marker, radius: 4.2, borderWidth: context.lineWidth, rotation: 0 };
+  const options = {
+    pointStyle: style.marker,
+    radius: style.marker === "circle" ? 4.2 : 5.2,
+    borderWidth: context.lineWidth,
+    rotation: 0,
+  };
   drawPoint(
     context as unknown as Parameters<typeof drawPoint>[0],
     options as Parameters<typeof drawPoint>[1],

@@ -29,7 +29,7 @@ function markupOf(insert: Insert): string {
   if (insert === null || insert === undefined || insert === false) return "";
   if (typeof insert === "string" || typeof insert === "number") return escapeHtml(String(insert));
   if (isList(insert)) return insert.map(markupOf).join("");
-  return insert.markup;
+  return insert[isHtml] === true ? insert.markup : escapeHtml(String(insert));
 }
 
 function isList(insert: Html | readonly Insert[]): insert is readonly Insert[] {

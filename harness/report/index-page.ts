@@ -92,10 +92,10 @@ function indexPage(labs: readonly (readonly Run[])[], skipped: readonly Skipped[
     "Sluice: all labs",
     html`<div class="top"><span><b>Sluice</b> &nbsp;all labs</span></div>
 <main>
-<h1>${headline(labs.flatMap(([latest]) => (latest ? [latest.verdict] : [])))}</h1>
+<h1 class="overall">${headline(labs.flatMap(([latest]) => (latest ? [latest.verdict] : [])))}</h1>
 <div class="labs">${labs.map(labCard)}</div>
 ${labs.length === 0 && html`<p>No run has been reported here yet. Start one with <code>npm start -- ingest</code>.</p>`}
-${skipped.length > 0 && html`<h2>Skipped</h2><ul>${skipped.map(({ path, why }) => html`<li><code>${path}</code>: ${why}</li>`)}</ul>`}
+${skipped.length > 0 && html`<h2>Skipped folders</h2><ul class="skipped">${skipped.map(({ path, why }) => html`<li><code>${path}</code>: ${why}</li>`)}</ul>`}
 </main>
 <footer>The latest run of each lab.</footer>`,
   );

@@ -3,10 +3,10 @@
  * `draw.ts` paints them and decides nothing, so what must not collide is tested here without a picture.
  */
 import { grid, panelScales, xTickTexts, yTickTexts } from "./axes.ts";
-import type { Chart, Panel } from "./chart.ts";
+import type { Chart, Panel, Series } from "./chart.ts";
 import { decimateDots, decimateLine } from "./decimate.ts";
 import { dashes, ink, limitDash, markers, roles } from "./palette.ts";
-import { clear, within } from "./placement.ts";
+import { type Box, clear, within } from "./placement.ts";
 import { project, type Scale, scaleFor } from "./scale.ts";
 import { gutterWidth, limitNames, namesBeside, panelHeader } from "./series-labels.ts";
 import type {
@@ -71,7 +71,7 @@ function layOutWith(
   const x = scaleFor({
     axis: chart.x,
     values: chart.panels.flatMap((panel) => panel.series.flatMap((one) => one.points.map(([at]) => at))),
-    room: Math.max(2, Math.floor((plotRight - plotLeft) / 85)),
+    room: Math.max(2, Math.floor((plotRight - plotLeft) / (sizes.isNarrow ? 60 : 85))),
     fit: "data",
   });
   const xOf = project(x, plotLeft, plotRight);
@@ -99,7 +99,7 @@ function layOutWith(
     };
     const yOf = project(left, area.bottom, area.top);
     const yOfRight = project(right ?? left, area.bottom, area.top);
-    const series = panel.series.map((_, index) => plot(panel, index, styles, xOf, yOf, yOfRight));
+    const series = panel.series.map((_, index) => plot(panel, index, styles, xOf, { left, right }, area));
     panels.push({ top: area.top, bottom: area.bottom, left, right, series });
 
     strokes.push(...grid(area, left, yOf, x, xOf));
@@ -108,6 +108,8 @@ function layOutWith(
       texts.push(...yTickTexts(right, yOfRight, { x: plotRight + 8, align: "left" }, sizes, measure));
     for (const limit of panel.limits ?? [])
       overStrokes.push(limitLine(yOf(limit.value), plotLeft, plotRight));
+    const empty = series.every((one) => one.pixels.length === 0) ? [emptyText(area)] : [];
+    texts.push(...empty);
     if (names === "beside") {
       const named = namesBeside(panel, series, yOf, area, sizes, measure);
       if (named === undefined) return undefined;
@@ -115,11 +117,7 @@ function layOutWith(
       samples.push(...named.samples);
       overStrokes.push(...named.leaders);
     } else {
-      texts.push(...limitNames(panel, series, yOf, area, sizes, measure));
-    }
-    if (series.every((one) => one.pixels.length === 0)) {
-      const at = { x: (plotLeft + plotRight) / 2, y: (area.top + area.bottom) / 2, align: "center" } as const;
-      texts.push(textAt(measure, { text: "no measurements", font: label, colour: ink.soft, ...at }));
+      texts.push(...limitNames(panel, series, empty, yOf, area, sizes, measure));
     }
     y = area.bottom + 12;
   }
@@ -153,6 +151,11 @@ function layOutWith(
     samples,
     texts,
   };
+
+  function emptyText({ left, right, top, bottom }: Box): Text {
+    const at = { x: (left + right) / 2, y: (top + bottom) / 2, align: "center" } as const;
+    return textAt(measure, { text: "no measurements", font: label, colour: ink.soft, ...at });
+  }
 
   function widestTick(all: readonly Scale[]): number {
     return Math.max(0, ...all.flatMap((scale) => scale.ticks.map((tick) => measure(tick.label, label))));
@@ -196,20 +199,23 @@ function plot(
   index: number,
   styles: readonly SeriesStyle[],
   xOf: (value: number) => number,
-  leftOf: (value: number) => number,
-  rightOf: (value: number) => number,
+  { left, right }: { readonly left: Scale; readonly right: Scale | undefined },
+  area: Box,
 ): PlottedSeries {
-  const series = panel.series[index] as Panel["series"][number];
-  const axis = series.axis === "right" && panel.right ? "right" : "left";
-  const yOf = axis === "right" ? rightOf : leftOf;
+  const series = panel.series[index] as Series;
+  const axis = series.axis === "right" && right ? "right" : "left";
+  const scale = axis === "right" && right ? right : left;
+  const yOf = project(scale, area.bottom, area.top);
   const deviceX = (value: number) => xOf(value) * pixelRatio;
-  const points =
+  const seen =
     series.kind === "dots"
       ? decimateDots(series.points, { x: deviceX, y: (value) => yOf(value) * pixelRatio })
       : decimateLine(series.points, deviceX);
+  // What a log axis cannot show (zero above all) is painted on its lower edge, not left out.
+  const points = scale.kind === "log" ? seen.map(([x, y]) => [x, Math.max(y, scale.min)] as const) : seen;
   const finite = points.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
   return {
-    label: series.label,
+    series,
     axis,
     style: styles[index] as SeriesStyle,
     points,

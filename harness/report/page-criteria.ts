@@ -38,32 +38,33 @@ export function summaryTable(criteria: readonly CriterionVerdict[]): Html {
 <tbody>${rows}</tbody></table></div>`;
 }
 
-/** Every criterion once, beside the first chart it is shown by; every chart once. */
+/** So many cards are about as high as a chart; further ones go in a row below. */
+const besideChart = 2;
+
+/**
+ * Every criterion once, beside the first chart that shows it; every chart once; failures first. What no
+ * chart shows comes last.
+ */
 export function evidenceSections(criteria: readonly CriterionVerdict[], charts: readonly DrawnChart[]): Html {
-  const toShow = new Set(worstFirst(criteria));
-  const sections: Html[] = [];
-  const shownCharts = new Set<DrawnChart>();
-  const loose: CriterionVerdict[] = [];
-  for (const criterion of worstFirst(criteria)) {
-    if (!toShow.has(criterion)) continue;
-    const home = charts.find((one) => !shownCharts.has(one) && one.chart.criteria.includes(criterion.id));
-    if (home === undefined) {
-      loose.push(criterion);
-      toShow.delete(criterion);
-      continue;
-    }
-    shownCharts.add(home);
-    const together = [...toShow].filter((one) => home.chart.criteria.includes(one.id));
-    for (const one of together) toShow.delete(one);
-    sections.push(html`<div class="evidence beside">${figure(home)}
-<div class="criteria">${together.map((one) => criterionCard(one, charts, home))}</div></div>`);
-  }
+  const homeOf = (one: CriterionVerdict) => charts.find(({ chart }) => chart.criteria.includes(one.id));
+  const sorted = worstFirst(criteria);
+  const inOrder = new Set([...sorted.flatMap((one) => homeOf(one) ?? []), ...charts]);
+  const sections = [...inOrder].map((home) => {
+    const shown = sorted.filter((one) => homeOf(one) === home);
+    const others = shown.filter((one) => !hasBlame(one));
+    return html`<div class="evidence beside">
+${shown.filter(hasBlame).map((one) => criterionCard(one, charts, home))}
+${figure(home, others.length > 0 ? "below" : "beside")}
+${others.length > 0 && html`<div class="pile">${others.slice(0, besideChart).map((one) => criterionCard(one, charts, home))}</div>`}
+${others.slice(besideChart).map((one) => criterionCard(one, charts, home))}</div>`;
+  });
+  const loose = sorted.filter((one) => homeOf(one) === undefined);
   if (loose.length > 0) {
-    const cards = loose.map((one) => criterionCard(one, charts, undefined));
-    sections.push(html`<div class="evidence alone"><div class="criteria">${cards}</div></div>`);
+    sections.push(
+      html`<div class="evidence alone">${loose.map((one) => criterionCard(one, charts, undefined))}</div>`,
+    );
   }
-  const rest = charts.filter((one) => !shownCharts.has(one));
-  return html`${sections}${rest.map((one) => html`<div class="evidence">${figure(one)}</div>`)}`;
+  return html`${sections}`;
 }
 
 function criterionCard(
@@ -72,17 +73,23 @@ function criterionCard(
   home: DrawnChart | undefined,
 ): Html {
   const others = charts.filter((chart) => chart !== home && chart.chart.criteria.includes(one.id));
-  return html`<article class="card criterion ${one.verdict}" id="${anchor("criterion", one.id)}">
+  const unit = one.measured === null ? "" : one.unit;
+  // A short unit stands with both numbers, a long one is said once.
+  const isShort = one.unit.length <= 4;
+  const measured = html`${measuredOf(one)}${unit && (isShort ? html` ${unit}` : html`<small>${unit}</small>`)}`;
+  return html`<article class="card criterion ${one.verdict}${hasBlame(one) && " blamed"}" id="${anchor("criterion", one.id)}">
+<div>
 <header><h3 class="id">${one.id}</h3>${chip(one.verdict)}</header>
 <p class="claim">${one.claim}</p>
 <dl class="measures">
-<div><dt>Measured</dt><dd class="num">${measuredOf(one)}${one.measured !== null && html` <small>${one.unit}</small>`}</dd></div>
-<div><dt>Threshold</dt><dd class="num">${threshold(one.threshold)} <small>${one.unit}</small></dd></div>
+<div><dt>Measured</dt><dd class="num">${measured}</dd></div>
+<div><dt>Threshold</dt><dd class="num">${threshold(one.threshold)}${isShort && html` ${one.unit}`}</dd></div>
 <div><dt>Samples</dt><dd class="num">${quantity(one.samples)}</dd></div>
 </dl>
 <p class="detail">${one.detail}</p>
-${one.verdict !== "pass" && blame(one)}
 ${others.length > 0 && html`<p class="also">${home === undefined ? "Shown in" : "Also in"}: ${others.map(linkTo)}</p>`}
+</div>
+${hasBlame(one) && blame(one)}
 </article>`;
 }
 
@@ -90,24 +97,29 @@ function linkTo({ chart }: DrawnChart, index: number): Html {
   return html`${index > 0 && "; "}<a href="#${anchor("chart", chart.id)}">${chart.title}</a>`;
 }
 
-function blame({ offending, expected, lookAt }: CriterionVerdict): Html | false {
-  if (!offending?.length && !expected && !lookAt) return false;
+function hasBlame({ verdict, offending, expected, lookAt }: CriterionVerdict): boolean {
+  return verdict !== "pass" && Boolean(offending?.length || expected || lookAt);
+}
+
+function blame({ offending, expected, lookAt }: CriterionVerdict): Html {
+  const found = offending ?? [];
   return html`<dl class="blame">
-${offending?.length && html`<dt>First found</dt><dd><ol>${offending.map((item) => html`<li>${item}</li>`)}</ol></dd>`}
+${found.length > 0 && html`<dt>First found</dt><dd><ol>${found.map((item) => html`<li>${item}</li>`)}</ol></dd>`}
 ${expected && html`<dt>Expected</dt><dd>${expected}</dd>`}
 ${lookAt && html`<dt>Look next at</dt><dd>${lookAt}</dd>`}
 </dl>`;
 }
 
-function figure(drawn: DrawnChart): Html {
+/** The caption goes under the picture, or beside it where nothing else is. */
+function figure(drawn: DrawnChart, caption: "below" | "beside"): Html {
   const { chart } = drawn;
   if ("problem" in drawn) {
-    return html`<figure class="plot" id="${anchor("chart", chart.id)}">
+    return html`<figure class="plot caption-${caption}" id="${anchor("chart", chart.id)}">
 <div class="card missing"><p><b>${chart.title}</b></p><p class="soft">This chart could not be drawn: ${drawn.problem}</p></div>
 <figcaption>${chart.caption}</figcaption></figure>`;
   }
   const { width, height } = pngSize(drawn.wide);
-  return html`<figure class="plot" id="${anchor("chart", chart.id)}">
+  return html`<figure class="plot caption-${caption}" id="${anchor("chart", chart.id)}">
 <a class="paper" style="display:block" href="${drawn.file}"><picture>
 <source media="(max-width: 40rem)" srcset="${dataUri(drawn.narrow)}">
 <img src="${dataUri(drawn.wide)}" width="${width}" height="${height}" alt="${`Chart: ${chart.title}`}">

@@ -30,8 +30,8 @@ export function timeline(record: RunRecord): Html {
 <div class="lane"><span>load</span><div class="track tall">${phases.map((phase) => phaseBar(clock, phase, busiest))}${settle}</div></div>
 ${faults.map((fault) => faultLane(clock, fault))}
 ${workers.map((worker) => workerLane(clock, worker, endMs))}
-<div class="lane axis"><span>time since load began</span><div class="ticks">${ticks.map((tick) => html`<span style="left:${clock(tick.value * 1_000).toFixed(2)}%">${tick.label} s</span>`)}</div></div>
-<p class="key">Solid: broken, or at work. Hatched: a worker starting, or the time a fault's consequences are allowed to last; measurements inside a fault's bar are judged as part of the fault.</p>
+<div class="lane axis"><span>since load began</span><div class="ticks">${ticks.map((tick) => html`<span style="left:${clock(tick.value * 1_000).toFixed(2)}%">${tick.label} s</span>`)}</div></div>
+<p class="key">Solid: load, a fault, a worker at work. Hatched: a worker starting, or how long the consequences of a fault may last. Dashed: settling, until everything was committed.</p>
 </div>`;
 }
 
@@ -44,7 +44,7 @@ function bar(
   fromMs: number,
   toMs: number,
   title: string,
-  text = "",
+  text: Html | string = "",
   height = 100,
 ): Html {
   const left = clock(fromMs);
@@ -53,9 +53,10 @@ function bar(
 }
 
 function phaseBar(clock: Clock, { name, startMs, endMs, perSecond }: Phase, busiest: number): Html {
-  const text = `${name} ${quantity(perSecond)}/s`;
-  const title = `${text}, ${seconds(startMs)} to ${seconds(endMs)}`;
-  return bar(clock, "load", startMs, endMs, title, text, Math.max(50, (perSecond / busiest) * 100));
+  const rate = `${quantity(perSecond)}/s`;
+  const title = `${name}, ${rate}, ${seconds(startMs)} to ${seconds(endMs)}`;
+  const text = html`<span>${name}</span><span>${rate}</span>`;
+  return bar(clock, "load", startMs, endMs, title, text, Math.max(55, (perSecond / busiest) * 100));
 }
 
 function faultLane(clock: Clock, { name, startMs, healMs, clearMs }: Fault): Html {

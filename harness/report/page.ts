@@ -72,7 +72,7 @@ function figures(record: RunRecord, { criteria }: RunVerdict): Html {
       ? "none"
       : low === high
         ? `${quantity(low)}/s`
-        : `${quantity(low)} to ${quantity(high)}/s`;
+        : `${quantity(low)}\u2013${quantity(high)}/s`;
   const entries = [
     ["promises kept", `${kept} of ${criteria.length}`],
     ["messages", quantity(record.ledger.planned)],

@@ -24,13 +24,17 @@ export interface ScaleRequest {
   readonly fit: "zero-to-tick" | "data";
 }
 
+/** Beyond these, a number is a mistake and would leave no digits to tell ticks apart. */
+const smallest = 1e-12;
+const largest = 1e24;
+
 /** Range and ticks for an axis. Values that are not finite (on a log axis: not positive) are left out. */
 export function scaleFor({ axis, values, room, fit }: ScaleRequest): Scale {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   const isLog = axis.scale === "log";
   for (const value of values) {
-    if (!Number.isFinite(value) || (isLog && value <= 0)) continue;
+    if (!(Math.abs(value) < largest) || (isLog && value < smallest)) continue;
     if (value < low) low = value;
     if (value > high) high = value;
   }
@@ -41,7 +45,7 @@ function linearScale(axis: Axis, low: number, high: number, room: number, fit: S
   let min = axis.min ?? (Number.isFinite(low) ? low : 0);
   let max = axis.max ?? (Number.isFinite(high) ? high : min + 1);
   if (fit === "zero-to-tick" && axis.min === undefined) min = Math.min(0, min);
-  if (!(max > min)) max = min + 1;
+  if (!(max - min > Math.max(smallest, Math.abs(min) * 1e-9))) max = min + Math.max(1, Math.abs(min) * 1e-3);
   const step = niceStep((max - min) / Math.max(1, room));
   if (fit === "zero-to-tick") {
     if (axis.max === undefined) max = roundTo(Math.ceil(max / step - 1e-9) * step, step);

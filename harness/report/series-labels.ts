@@ -1,5 +1,5 @@
 /** Naming what is plotted: beside its last point where there is room, else in a row above the panel. */
-import type { Panel } from "./chart.ts";
+import type { Panel, Series } from "./chart.ts";
 import { ink, limitDash, roles } from "./palette.ts";
 import { type Box, overlaps, spread, within } from "./placement.ts";
 import {
@@ -27,17 +27,16 @@ const maxNameWidth = 150;
 /** Px to the right of the plot that names beside the lines need. */
 export function gutterWidth(panels: readonly Panel[], sizes: Sizes, measure: Measure): number {
   const names = panels.flatMap((panel) => [
-    ...panel.series.flatMap((series) =>
-      nameLines(nameOf(series.label, series.points.length), sizes, measure),
-    ),
+    ...panel.series.flatMap((series) => nameLines(nameOf(series), sizes, measure)),
     ...(panel.limits ?? []).flatMap((limit) => nameLines(limit.label, sizes, measure)),
   ]);
   const widest = Math.max(0, ...names.map((name) => measure(name, sizes.label)));
   return leaderWidth + sampleWidth + sampleGap + widest;
 }
 
-function nameOf(label: string, points: number): string {
-  return points === 0 ? `${label} (no data)` : label;
+/** A line without points is missing data; that no dots are there may be good news. */
+function nameOf({ label, kind, points }: Series): string {
+  return points.length > 0 ? label : `${label} (${kind === "dots" ? "none" : "no data"})`;
 }
 
 function nameLines(label: string, sizes: Sizes, measure: Measure): string[] {
@@ -62,11 +61,11 @@ export function namesBeside(
 ): NamedBeside | undefined {
   const middle = (area.top + area.bottom) / 2;
   const ends = [
-    ...plotted.map((series) => ({
-      lines: nameLines(nameOf(series.label, series.pixels.length), sizes, measure),
-      style: series.style,
-      y: within(series.pixels.at(-1)?.[1] ?? middle, area.top, area.bottom),
-      x: series.pixels.at(-1)?.[0] ?? area.right,
+    ...plotted.map(({ series, style, pixels }) => ({
+      lines: nameLines(nameOf(series), sizes, measure),
+      style,
+      y: within(pixels.at(-1)?.[1] ?? middle, area.top, area.bottom),
+      x: pixels.at(-1)?.[0] ?? area.right,
     })),
     ...(panel.limits ?? []).map((limit) => ({
       lines: nameLines(limit.label, sizes, measure),
@@ -137,7 +136,7 @@ export function panelHeader(
       const style = styles[index];
       if (style === undefined) continue;
       const side = series.axis === "right" ? " (right axis)" : "";
-      const name = printable(nameOf(series.label, series.points.length) + side);
+      const name = printable(nameOf(series) + side);
       const text = shorten(name, room - sampleWidth - sampleGap, label, measure);
       const itemWidth = sampleWidth + sampleGap + measure(text, label);
       if (x > margin && x + itemWidth > width - margin) {
@@ -157,6 +156,7 @@ export function panelHeader(
 export function limitNames(
   panel: Panel,
   plotted: readonly PlottedSeries[],
+  taken: readonly Text[],
   yOf: (value: number) => number,
   area: Box,
   sizes: Sizes,
@@ -166,15 +166,19 @@ export function limitNames(
   for (const limit of panel.limits ?? []) {
     const room = area.right - area.left - 8;
     const text = shorten(printable(limit.label), room, sizes.label, measure);
-    const half = sizes.label.size * 0.6 + 3;
+    const height = sizes.label.size * 1.2 + 6;
     const candidates: { text: Text; cost: number }[] = [];
     const last = area.right - 4 - measure(text, sizes.label);
-    for (const y of [yOf(limit.value) - half, yOf(limit.value) + half]) {
-      if (y - half < area.top || y + half > area.bottom) continue;
+    for (const rows of [-0.5, 0.5, -1.5, 1.5, -2.5, 2.5]) {
+      const y = yOf(limit.value) + rows * height;
+      if (y - height / 2 < area.top || y + height / 2 > area.bottom) continue;
       for (let x = last; x >= area.left + 4; x -= 16) {
         const candidate = textAt(measure, { text, font: sizes.label, colour: ink.text, x, y, align: "left" });
-        const isTaken = placed.some((other) => overlaps(other.box, candidate.box));
-        candidates.push({ text: candidate, cost: isTaken ? 1e9 : crossings(plotted, candidate.box) });
+        const isTaken = [...taken, ...placed].some((other) => overlaps(other.box, candidate.box));
+        candidates.push({
+          text: candidate,
+          cost: isTaken ? 1e9 : crossings(plotted, candidate.box) + Math.abs(rows) * 4,
+        });
       }
     }
     const best = candidates.reduce(

@@ -37,7 +37,7 @@ export interface Sample {
 export const sampleWidth = 34;
 
 export interface PlottedSeries {
-  readonly label: string;
+  readonly series: Series;
   readonly axis: "left" | "right";
   readonly style: SeriesStyle;
   /** Thinned to what can be seen. */

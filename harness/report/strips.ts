@@ -48,10 +48,12 @@ export function layOutStrips(chart: Chart, frame: Frame): Strips {
   const edges: (Omit<Stroke, "from" | "to"> & { x: number; top: number })[] = [];
   const caps: Stroke[] = [];
   for (const [index, phase] of phases.entries()) {
-    const top = phaseRow.bottoms[index] ?? frame.top;
+    const top = phaseRow.bottom;
     if (index % 2 === 1)
       fills.push({ left: pixel(phase.from), right: pixel(phase.to), top, colour: ink.phase });
-    if (phase.from > x.min) edges.push({ x: pixel(phase.from), top, colour: ink.phaseEdge, width: 1 });
+    for (const at of [phase.from, phase.to]) {
+      if (at > x.min && at < x.max) edges.push({ x: pixel(at), top, colour: ink.phaseEdge, width: 1 });
+    }
   }
   for (const [index, fault] of faults.entries()) {
     const top = faultRow.bottoms[index] ?? frame.top;

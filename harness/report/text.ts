@@ -78,7 +78,8 @@ export function wrap(text: string, width: number, font: Font, measure: Measure):
 /** Wraps into as few lines as `wrap` does, of lengths as equal as they can be: no last line of one word. */
 export function wrapEvenly(text: string, width: number, font: Font, measure: Measure): string[] {
   const lines = wrap(text, width, font, measure);
-  let [tooNarrow, wideEnough] = [width / 2, width];
+  const widestWord = Math.max(...text.split(" ").map((word) => measure(word, font)));
+  let [tooNarrow, wideEnough] = [Math.min(width, Math.max(width / 2, widestWord)), width];
   while (wideEnough - tooNarrow > 2) {
     const middle = (tooNarrow + wideEnough) / 2;
     if (wrap(text, middle, font, measure).length > lines.length) tooNarrow = middle;
