@@ -30,6 +30,10 @@ export interface Giver {
   take(payload: EachBatchPayload): Promise<void>;
   /** The batch that is being given out. */
   readonly hold: Hold | undefined;
+  /** There are records at hand, and nobody asks for them though nothing was paused. */
+  readonly isHeldUp: boolean;
+  /** Messages asked for and not yet given. */
+  readonly demand: number;
   request(count: number): void;
   pause(): void;
   resume(): void;
@@ -125,6 +129,12 @@ export function createGiver(options: GiverOptions): Giver {
     pump,
     get hold() {
       return hold;
+    },
+    get demand() {
+      return demand;
+    },
+    get isHeldUp() {
+      return hold !== undefined && demand === 0 && !paused && !stopped;
     },
     request(count) {
       demand += count;

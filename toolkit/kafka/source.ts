@@ -45,7 +45,10 @@ export interface KafkaSourceOptions {
   readonly maxBytesInWork?: number;
   /** Shortest time between two commit requests. Default 10 ms. */
   readonly commitIntervalMs?: number;
-  /** Time without progress after which the worker leaves its group. Default 60,000 ms. */
+  /**
+   * Time without progress after which the worker leaves its group. Default 60,000 ms. Longer than the interval of a
+   * rate limit, which looks the same from here.
+   */
   readonly stuckAfterMs?: number;
   /** Name of this client in the broker's logs. Default `"sluice"`. */
   readonly clientId?: string;
@@ -72,7 +75,7 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
   const holdings = createHoldings();
   let sink: SourceSink<Buffer | null, KafkaRecord> | undefined;
   let closed = false;
-  /** When something was finished last, or work began after there was none. */
+  /** When something was finished or asked for last, or work began after there was none. */
   let progressAt = clock.now();
   /** The group was left because the work was stuck, at this time. */
   let leftAt: number | undefined;
@@ -155,8 +158,11 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
 
   /** Several times a heartbeat interval: keeps the session of a worker that waits, and sees whether it is stuck. */
   function tick(): void {
-    const stuck = holdings.inWork() > 0 && clock.now() - progressAt > stuckAfterMs;
-    if (stuck && leftAt === undefined) leaveStuck();
+    const isOverdue = clock.now() - progressAt > stuckAfterMs;
+    const stuck = isOverdue && (holdings.inWork() > 0 || giver.isHeldUp);
+    if (leftAt !== undefined) {
+      if (giver.demand > 0 && clock.now() - leftAt > stuckAfterMs) rejoin();
+    } else if (stuck) leaveStuck();
     else keepSession();
   }
 
@@ -176,7 +182,7 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
 
   function leaveStuck(): void {
     const error = new Error(
-      `nothing was finished for ${stuckAfterMs} ms with ${holdings.inWork()} messages in work: leaving ${groupId}`,
+      `nothing was finished for ${stuckAfterMs} ms: leaving the group, so that others get the partitions`,
     );
     log(`kafka: ${error.message}`);
     leftAt = clock.now();
@@ -185,9 +191,7 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
     giver.hold?.release();
   }
 
-  /** Places that are freed, but not at once when the waiting work was dropped, tell that the work moves again. */
-  function rejoinIfMoving(): void {
-    if (leftAt === undefined || clock.now() - leftAt < heartbeatIntervalMs) return;
+  function rejoin(): void {
     leftAt = undefined;
     membership
       .leave()
@@ -206,7 +210,9 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
       });
     },
     request(count) {
-      rejoinIfMoving();
+      progressAt = clock.now();
+      // Places that are freed at once are those of the work that was dropped; later ones tell that it moves again.
+      if (leftAt !== undefined && clock.now() - leftAt > heartbeatIntervalMs) rejoin();
       giver.request(count);
     },
     acknowledge(messages) {
