@@ -8,6 +8,7 @@ export default defineConfig({
           name: "unit",
           include: ["{toolkit,harness,labs,bench}/**/*.test.ts"],
           exclude: ["**/*.live.test.ts", "**/node_modules/**"],
+          testTimeout: 20_000,
         },
       },
       {

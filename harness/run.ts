@@ -162,6 +162,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
   let faults: Fault[] = [];
   let drained = false;
   let settledMs = 0;
+  let stoppedMs: number | null = null;
   try {
     const broken = breakThings(scenario.faults, {
       stack,
@@ -177,6 +178,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
     });
     await untilAborted(run.lost, Promise.all([load.finished, broken]));
     run.signal.throwIfAborted();
+    if (run.lost.aborted && now() < loadMs) stoppedMs = now();
     load.stop();
     if (!run.lost.aborted) drained = await settle(run, probe, stop);
     settledMs = now();
@@ -190,7 +192,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
   await probe.look();
   const host = { ...describeHost(), calibration: run.calibration, duringRun: await watch.end() };
   const endOffsets = await endOffsetsOf(place, lab);
-  const ledger = toRecord(load.ledger, endOffsets);
+  const ledger = toRecord(load.ledger, endOffsets, stoppedMs);
   const tables: RunRecord["tables"] = [];
   const zero = startedAt + clockSkewMs;
   for (const [i, reader] of readers.entries()) {
@@ -343,8 +345,13 @@ function withFirstCommits(
   probe: CommitProbe,
   zeroEpochMs: number,
 ): Row[] {
-  return rows.map((row) => {
-    const message = locator.find(locator.keyOfRow(row.values));
+  const messages = rows.map((row) => locator.find(locator.keyOfRow(row.values)));
+  const count = new Map<number | undefined, number>();
+  for (const message of messages) count.set(message, (count.get(message) ?? 0) + 1);
+  return rows.map((row, i) => {
+    const message = messages[i];
+    // Of several rows of one message, each keeps its own time.
+    if ((count.get(message) ?? 0) > 1) return row;
     const seenMs = (probe.committedEpochMs[message ?? -1] ?? Number.NaN) - zeroEpochMs;
     return row.committedMs !== null && seenMs < row.committedMs
       ? { ...row, committedMs: Math.round(seenMs * 10) / 10 }

@@ -98,6 +98,6 @@ export function headline(verdict: RunVerdict, stream: NodeJS.WriteStream): strin
 
 type Style = Parameters<typeof styleText>[0];
 
-export function paint(style: Style, text: string, stream: NodeJS.WriteStream): string {
+function paint(style: Style, text: string, stream: NodeJS.WriteStream): string {
   return stream.isTTY && process.env.NO_COLOR === undefined ? styleText(style, text) : text;
 }

@@ -128,8 +128,13 @@ function enter(ledger: LiveLedger, request: Acknowledged): void {
 }
 
 /** The ledger as it goes into the record. */
-export function toRecord(ledger: LiveLedger, endOffsets: readonly number[]): Ledger {
+export function toRecord(
+  ledger: LiveLedger,
+  endOffsets: readonly number[],
+  stoppedMs: number | null,
+): Ledger {
   return {
+    stoppedMs,
     planned: ledger.planned,
     partition: [...ledger.partition],
     offset: [...ledger.offset],

@@ -60,7 +60,7 @@ export interface Plan {
 
 /** One in this many malformed messages is a 1 MB one. */
 const oversizedOneIn = 40;
-export const oversizedBytes = 1_000_000;
+const oversizedBytes = 1_000_000;
 /** The first day of business time; events carry due times after it, so that equal seeds give equal bytes. */
 const businessEpoch = Date.UTC(2026, 0, 5, 8);
 const paddingAlphabet = [

@@ -6,15 +6,6 @@
 /** Uniform in [0, 1). */
 export type Random = () => number;
 
-/** A 32-bit hash of text (FNV-1a). */
-export function hash32(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i += 1) {
-    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  }
-  return hash >>> 0;
-}
-
 /** mulberry32, started from a seed mixed with an index: independent streams for neighbouring indexes. */
 export function randomFor(seed: number, index: number): Random {
   let state = mix(mix(seed >>> 0) ^ Math.imul(index + 1, 0x9e3779b9));

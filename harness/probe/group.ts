@@ -1,14 +1,14 @@
 /** The consumer group as the broker sees it. */
 import { type Admin, AssignerProtocol } from "kafkajs";
 
-export interface GroupState {
+interface GroupState {
   readonly state: string;
   readonly members: number;
   /** Partitions of the topic that some member holds. */
   readonly assigned: ReadonlySet<number>;
 }
 
-export async function groupState(admin: Admin, groupId: string, topic: string): Promise<GroupState> {
+async function groupState(admin: Admin, groupId: string, topic: string): Promise<GroupState> {
   const { groups } = await admin.describeGroups([groupId]);
   const group = groups[0];
   const assigned = new Set<number>();

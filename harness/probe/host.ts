@@ -12,7 +12,7 @@ const loopResolutionMs = 5;
 
 type Quantiles = HostRecord["calibration"]["timerLatenessMs"];
 
-export function quantilesOf(values: readonly number[]): Quantiles {
+function quantilesOf(values: readonly number[]): Quantiles {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (q: number) =>
     round(sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN);

@@ -50,7 +50,7 @@ export async function readRecord(folder: string): Promise<RunRecord> {
 }
 
 /** Writes beside the file and renames, so that a reader never sees half of it. */
-export async function writeWhole(file: string, content: string | Buffer): Promise<void> {
+async function writeWhole(file: string, content: string | Buffer): Promise<void> {
   const partial = `${file}.${process.pid}.partial`;
   try {
     await writeFile(partial, content);

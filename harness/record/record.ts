@@ -60,6 +60,8 @@ const ledger = z.object({
   /** When it was handed to the client, and when the broker's acknowledgement came (-1: never). */
   sentMs: z.array(z.number()),
   ackedMs: z.array(z.number()),
+  /** When the harness ended the load before its time, because the worker had ended by itself; null otherwise. */
+  stoppedMs: ms.nullable(),
   /** Errors of sends, first few. */
   errors: z.array(z.string()),
   /** End offset of each partition after the load, read from the broker. */

@@ -51,13 +51,15 @@ function simulate(): Simulated {
   return { dueMs, rowMs };
 }
 
+let simulated: Simulated | undefined;
+
 /** The simulated run as the harness would hand it to the report. `outcome` chooses what the judge found. */
 export function simulatedRun(outcome: "pass" | "fail" = "pass"): {
   record: RunRecord;
   verdict: RunVerdict;
   charts: Chart[];
 } {
-  const simulated = simulate();
+  simulated ??= simulate();
   const criteria = outcome === "pass" ? held : failed;
   const subject = outcome === "pass" ? "solution" : "plain-insert";
   const record = recordOf(simulated, subject);
@@ -133,6 +135,7 @@ function recordOf({ dueMs }: Simulated, subject: string): RunRecord {
       offset: dueMs.map((_, index) => Math.floor(index / 4)),
       sentMs: dueMs.map((due) => due + 0.2),
       ackedMs: dueMs.map((due) => due + 2.4),
+      stoppedMs: null,
       errors: [],
       endOffsets: [33_000, 33_000, 33_000, 33_000],
     },

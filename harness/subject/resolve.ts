@@ -14,7 +14,7 @@ export interface Subject {
 const pitfallFiles = /^[^.]+\.(ts|py|mjs)$/;
 
 /** Names a lab knows: solution, exercise, and each file under pitfalls/. */
-export function subjectNames(labHome: string): string[] {
+function subjectNames(labHome: string): string[] {
   const folder = join(folderOf(labHome), "pitfalls");
   const pitfalls = existsSync(folder)
     ? readdirSync(folder)

@@ -211,6 +211,14 @@ describe("a run that proved nothing is unknown", () => {
     expect(of("commit-behind-write").detail).toContain("5 looks covered");
   });
 
+  test("looks that ended in mid-run: commit-behind-write is unknown, though all of them were clean", () => {
+    const { of } = judged((record) => {
+      record.commitSamples.splice(30);
+    });
+    expect(of("commit-behind-write").verdict).toBe("unknown");
+    expect(of("commit-behind-write").detail).toContain("30 looks covered");
+  });
+
   test("no redelivery: one-row-per-event is unknown", () => {
     const { of } = judged((record) => {
       record.faults = [];
@@ -254,6 +262,27 @@ describe("a run that proved nothing is unknown", () => {
     expect(of("fresh").detail).toContain("other programs used 60 %");
     expect(of("lossless").verdict).toBe("fail");
   });
+});
+
+test("a load that the harness ended because the worker had died is judged up to that moment", () => {
+  const { of, verdict } = judged((record) => {
+    const { ledger } = record;
+    ledger.stoppedMs = 2_300;
+    const [first] = record.workers;
+    if (first?.exit) first.exit = { atMs: 2_290, code: 1, signal: null, planned: false, tail: "boom" };
+    for (const [i, at] of ledger.sentMs.entries()) {
+      if (at <= 2_300) continue;
+      ledger.sentMs[i] = -1;
+      ledger.ackedMs[i] = -1;
+      ledger.offset[i] = -1;
+    }
+    ledger.endOffsets = [0, 1].map(
+      (p) => ledger.offset.filter((o, i) => o >= 0 && ledger.partition[i] === p).length,
+    );
+  });
+  expect(of("load-offered").verdict).toBe("pass");
+  expect(of("poison-contained").verdict).toBe("fail");
+  expect(verdict.verdict).toBe("fail");
 });
 
 test("a record of another load is refused with the reason", () => {

@@ -17,15 +17,20 @@ export const loadOffered: Criterion = {
 function judgeLoad(evidence: Evidence): Finding {
   const { record, lab } = evidence;
   const { ledger } = record;
+  const untilMs = ledger.stoppedMs === null ? Number.POSITIVE_INFINITY : ledger.stoppedMs - graceMs;
   let worst = { name: "", share: 1, sent: 0, count: 0 };
   for (const phase of schedule(lab.profiles[record.profile].load.phases)) {
     let sent = 0;
+    let count = 0;
     for (let i = phase.first; i < phase.first + phase.count; i += 1) {
       const at = ledger.sentMs[i] ?? -1;
+      // The harness ended the load itself: what was due after that was never to be sent.
+      if ((evidence.dueMs[i] ?? 0) > untilMs) continue;
+      count += 1;
       if (at >= 0 && at <= phase.endMs + graceMs && evidence.acknowledged(i)) sent += 1;
     }
-    const share = phase.count === 0 ? 1 : sent / phase.count;
-    if (share <= worst.share) worst = { name: phase.name, share, sent, count: phase.count };
+    const share = count === 0 ? 1 : sent / count;
+    if (count > 0 && share <= worst.share) worst = { name: phase.name, share, sent, count };
   }
   const measured = Math.floor(worst.share * 1000) / 10;
   const acknowledged = ledger.offset.filter((offset) => offset >= 0).length;
@@ -56,6 +61,10 @@ function judgeLoad(evidence: Evidence): Finding {
   return {
     ...base,
     verdict: "pass",
-    detail: `${acknowledged} messages sent and acknowledged; lowest share in phase "${worst.name}".`,
+    detail:
+      `${acknowledged} messages sent and acknowledged; lowest share in phase "${worst.name}".` +
+      (ledger.stoppedMs === null
+        ? ""
+        : ` The load was ended at ${Math.round(ledger.stoppedMs)} ms, when the worker had ended by itself.`),
   };
 }

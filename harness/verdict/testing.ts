@@ -177,6 +177,7 @@ function makeRecord(): RunRecord {
     ],
     ledger: {
       planned: plan.length,
+      stoppedMs: null,
       partition,
       offset,
       sentMs: indexes.map((i) => dueAt(i) + 1),

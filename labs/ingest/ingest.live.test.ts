@@ -43,3 +43,19 @@ test("the exercise runs to the end and fails with more than one verdict to learn
   expect(failed.length).toBeGreaterThan(1);
   for (const { expected, lookAt } of failed) expect([expected, lookAt]).not.toContain(undefined);
 });
+
+test("a load that cannot be offered proves nothing: every verdict is unknown", async () => {
+  const quick = lab.profiles.quick;
+  const phases = [
+    { name: "steady", forMs: 1_000, perSecond: 1_500 },
+    { name: "spike", forMs: 1_000, perSecond: 300_000 },
+  ];
+  const tooMuch = {
+    ...lab,
+    profiles: { ...lab.profiles, quick: { ...quick, faults: [], load: { ...quick.load, phases } } },
+  };
+  const outcome = await bench.decide(tooMuch, { name: "solution" }, () => true);
+  expect(outcome.verdict.verdict).toBe("unknown");
+  expect(new Set(outcome.verdict.criteria.map(({ verdict }) => verdict))).toEqual(new Set(["unknown"]));
+  expect(criterion(outcome, "load-offered").detail).toContain('phase "spike"');
+});

@@ -1,0 +1,113 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, test } from "vitest";
+import { descendantsOf, processTable } from "./probe/processes.ts";
+import { until } from "./until.ts";
+
+const project = fileURLToPath(new URL("..", import.meta.url));
+const out = join(project, "reports", ".cli-proof");
+afterAll(() => rm(out, { recursive: true, force: true }));
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The command a user types, as a process. */
+function sluice(...args: string[]): { child: ChildProcess; stderr: () => string; ended: Promise<Ended> } {
+  const child = spawn(
+    process.execPath,
+    ["--import", "tsx", "labs/ingest/run.ts", "--profile", "quick", "--out", out, ...args],
+    {
+      cwd: project,
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
+  let [stdout, stderr] = ["", ""];
+  child.stdout?.on("data", (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr?.on("data", (chunk) => {
+    stderr += chunk;
+  });
+  const ended = new Promise<Ended>((resolve) =>
+    child.once("close", (code) => resolve({ code, stdout, stderr })),
+  );
+  return { child, stderr: () => stderr, ended };
+}
+
+test("--json prints one object with the public keys and nothing else, and the saved run is judged to the same verdict", async () => {
+  const { code, stdout, stderr } = await sluice("--json", "--seed", "11").ended;
+  const result = JSON.parse(stdout);
+  expect([0, 2], stderr).toContain(code);
+  expect(Object.keys(result)).toEqual(["lab", "subject", "seed", "stack", "verdict", "criteria", "report"]);
+  expect(result).toMatchObject({ lab: "ingest", subject: "solution", seed: 11 });
+  for (const criterion of result.criteria) {
+    expect(Object.keys(criterion)).toEqual([
+      "id",
+      "verdict",
+      "measured",
+      "threshold",
+      "unit",
+      "samples",
+      "detail",
+    ]);
+  }
+  expect(await readFile(result.report, "utf8")).toContain("<!doctype html>");
+
+  const judge = spawn(
+    process.execPath,
+    ["--import", "tsx", "harness/cli.ts", "judge", join(result.report, ".."), "--json"],
+    { cwd: project },
+  );
+  let again = "";
+  judge.stdout.on("data", (chunk) => {
+    again += chunk;
+  });
+  expect(await new Promise((resolve) => judge.once("close", resolve))).toBe(code);
+  expect(JSON.parse(again)).toEqual(result);
+});
+
+test("a worker that ends at once gives exit code 3 and the end of its output, and does not hang", async () => {
+  const { code, stderr } = await sluice("--", "sh", "-c", "echo cannot find my library >&2; exit 7").ended;
+  expect(code).toBe(3);
+  expect(stderr).toContain("the worker ended before it was ready (exit code 7)");
+  expect(stderr).toContain("cannot find my library");
+});
+
+test("a command that does not exist gives exit code 3 and names it", async () => {
+  const { code, stderr } = await sluice("--", "no-such-program").ended;
+  expect(code).toBe(3);
+  expect(stderr).toContain('cannot start the worker "no-such-program"');
+});
+
+test.each([
+  [["--subject", "nobody"], 'there is no subject "nobody"'],
+  [["--profile", "slow"], "Allowed choices are quick, full"],
+])("bad usage %j gives exit code 3 and the way out, before anything is started", async (args, text) => {
+  const { code, stderr } = await sluice(...args).ended;
+  expect(code).toBe(3);
+  expect(stderr).toContain(text);
+});
+
+describe("Ctrl-C leaves nothing running", () => {
+  test.each([
+    ["while the stack starts", "", 700],
+    ["while the worker starts", "calibrating", 100],
+    ["in mid-load", "steady", 300],
+    ["while the worker is dead", "SIGKILL", 200],
+  ])("%s", async (_when, line, afterMs) => {
+    const { child, stderr, ended } = sluice("--seed", "5");
+    await until(`"${line}" on stderr`, () => stderr().includes(line), { timeoutMs: 60_000 });
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    const ours = descendantsOf(await processTable(), [child.pid ?? -1]);
+    child.kill("SIGINT");
+    const { code } = await ended;
+    expect(code).toBe(130);
+    const left = (await processTable()).filter(({ pid }) => ours.has(pid));
+    expect(left.map(({ pid }) => pid)).toEqual([]);
+  });
+});
