@@ -19,7 +19,7 @@ export function runPipeline(plan: Plan): Pipeline {
   const engine = startEngine({
     plan,
     signal: handBack.signal,
-    onFatal: (error) => fail(error, CRASH_DEADLINE_MS),
+    onFatal: (error) => fail(error, Math.min(CRASH_DEADLINE_MS, plan.drainDeadlineMs)),
   });
   let isOpen = false;
   /** The source came to its end while it was opening. */

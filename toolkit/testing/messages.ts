@@ -37,6 +37,7 @@ export async function testBatch<Value>(
   const written: MemoryMessage<Value>[] = [];
   const failed: MemoryMessage<Value>[] = [];
   const waiting = new Set<string>();
+  if (values.length === 0) return { written, failed };
   const idOf = ({ origin }: MemoryMessage<Value>) => `${origin.partition}/${origin.offset}`;
   return new Promise((resolve, reject) => {
     const unlisten = source.onAcknowledged((messages) => {
