@@ -45,7 +45,7 @@ export interface Panel {
 
 export interface Chart {
   readonly id: string;
-  /** What the picture shows, as a sentence a reader can check against it. */
+  /** The question the picture answers: it is drawn for bad runs too, so it must not claim what it should show. */
   readonly title: string;
   /** How to read it and what a bad run would look like: one or two sentences. */
   readonly caption: string;

@@ -12,7 +12,7 @@ export function flowChart(evidence: Evidence): Chart {
   const stored = evidence.lab.tables.flatMap(({ name }) => [...evidence.table(name).committedMs]);
   return {
     id: "flow",
-    title: "Rows follow messages, and the lag returns to its baseline after every disturbance",
+    title: "Do rows follow messages, and does the lag come back after each disturbance?",
     caption:
       "Messages acknowledged by the broker and rows committed to the tables, per second, above the group's lag. A worker that drops leaves rows below messages; one that cannot keep up leaves lag that never comes down.",
     criteria: ["lossless", "keeps-up", "survives-kill", "poison-contained"],
@@ -21,8 +21,8 @@ export function flowChart(evidence: Evidence): Chart {
       {
         left: { label: "messages per second", min: 0 },
         series: [
-          { label: "sent", role: "offered", kind: "step", points: perSecond(ledger.ackedMs, 500) },
-          { label: "stored", role: "done", kind: "line", points: perSecond(stored, 500) },
+          { label: "sent", role: "offered", kind: "line", points: perSecond(ledger.ackedMs, 250) },
+          { label: "stored", role: "done", kind: "line", points: perSecond(stored, 250) },
         ],
       },
       {
@@ -52,7 +52,7 @@ export function latencyChart(evidence: Evidence): Chart {
   const percentiles = percentilesOverTime(samples, 500, [0.5, 0.99, 1]);
   return {
     id: "latency",
-    title: "Outside fault windows, rows are fresh",
+    title: "Are rows fresh outside the fault windows?",
     caption:
       "From when an event was due to when its row was committed, by the time it was due. Inside a fault window the delay is what the fault cost; outside it, p99 must stay below the line.",
     criteria: ["fresh", "survives-kill"],
@@ -86,7 +86,7 @@ export function commitsChart(evidence: Evidence): Chart {
   });
   return {
     id: "commits",
-    title: "Offsets are committed behind the rows they stand for, never ahead",
+    title: "Do offsets stay behind the rows they stand for?",
     caption:
       "Above: messages stored and messages below the committed offset. Below: how many stored messages were not yet committed at each look; below zero, offsets would cover messages that are in no table. Vertical distance at a kill is what is delivered again.",
     criteria: ["commit-behind-write", "one-row-per-event"],
