@@ -46,7 +46,7 @@ export async function drawChart(chart: Chart, width: number = wideWidth): Promis
 let measure: ((text: string, font: Font) => number) | undefined;
 
 /** There may be no fonts on the machine at all, so the package's own are used; registered once. */
-function measureText(): (text: string, font: Font) => number {
+export function measureText(): (text: string, font: Font) => number {
   if (measure === undefined) {
     const { resolve } = createRequire(import.meta.url);
     for (const weight of ["400", "700"]) {
@@ -146,6 +146,8 @@ function datasetsOf(series: PlottedSeries, panel: number, order: number): ChartD
   const base: ChartDataset<"line"> = {
     data: series.points.map(([x, y]) => ({ x, y })),
     yAxisID: `${series.axis}-${panel}`,
+    // Half a line's width, so that one along an edge is not cut in two.
+    clip: 1.5,
     showLine: !isDots,
     stepped: style.kind === "step",
     borderColor: style.colour,

@@ -177,10 +177,15 @@ function limitLine(y: number, left: number, right: number): Stroke {
   return { from: [left, y], to: [right, y], colour: roles.limit.colour, width: 1.3, dash: limitDash };
 }
 
-/** Each series of a panel gets its role's colour and a marker of its own; a repeated role gets other dashes. */
+/**
+ * Each series of a panel gets its role's colour and a marker that no other of its kind (joined or dots)
+ * has; a repeated role gets other dashes.
+ */
 function stylesOf(panel: Panel): SeriesStyle[] {
   const seen = new Map<string, number>();
-  return panel.series.map((series, index) => {
+  let [lines, dots] = [0, 0];
+  return panel.series.map((series) => {
+    const index = series.kind === "dots" ? dots++ : lines++;
     const repeat = seen.get(series.role) ?? 0;
     seen.set(series.role, repeat + 1);
     const { colour, cased = false } = roles[series.role];

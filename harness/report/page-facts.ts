@@ -34,6 +34,7 @@ ${facts(
     ["topic", `${topic.name}, ${counted(topic.partitions, "partition")}`],
     ["messages planned", ledger.planned],
     ["messages acknowledged", acknowledged],
+    ...(ledger.stoppedMs === null ? [] : [["load given up after", seconds(ledger.stoppedMs)] as const]),
     ...record.tables.map(
       ({ name, asSent, others }): Row => [`rows in ${name}`, asSent.length + others.length],
     ),

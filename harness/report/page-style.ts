@@ -179,6 +179,8 @@ tbody th{color:var(--text);font-size:inherit}
 .facts table{font-size:.9rem;margin-top:.4rem}
 .facts th,.facts td{padding:.36rem 0}
 .facts td{text-align:right;padding-left:1.2rem;overflow-wrap:anywhere}
+.facts td.num{white-space:normal}
+.facts .times td.num{white-space:nowrap}
 .facts tbody th{font-weight:400;color:var(--soft)}
 .facts .wide{column-span:all}
 .facts .times td,.facts .times th{padding-left:1.2rem}

@@ -68,7 +68,7 @@ function logScale(axis: Axis, low: number, high: number, room: number): Scale {
   if (!(max > min)) max = min * 10;
 
   const decades = Math.log10(max / min);
-  const labelled = decades * 3 <= room ? [1, 2, 5] : [1];
+  const labelled = decades * 3 <= room || decades < 1.7 ? [1, 2, 5] : [1];
   const everyDecades = Math.max(1, Math.ceil(decades / Math.max(1, room)));
   const ticks: Tick[] = [];
   const firstDecade = Math.floor(Math.log10(min) + 1e-9);
