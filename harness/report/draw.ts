@@ -48,10 +48,12 @@ let measure: ((text: string, font: Font) => number) | undefined;
 /** There may be no fonts on the machine at all, so the package's own are used; registered once. */
 export function measureText(): (text: string, font: Font) => number {
   if (measure === undefined) {
-    const { resolve } = createRequire(import.meta.url);
-    for (const weight of ["400", "700"]) {
-      const file = `@fontsource/dejavu-sans/files/dejavu-sans-latin-${weight}-normal.woff2`;
-      registerFont(resolve(file), { family: fontFamily });
+    const require = createRequire(import.meta.url);
+    for (const file of [
+      require.resolve("@fontsource/dejavu-sans/files/dejavu-sans-latin-400-normal.woff2"),
+      require.resolve("@fontsource/dejavu-sans/files/dejavu-sans-latin-700-normal.woff2"),
+    ]) {
+      registerFont(file, { family: fontFamily });
     }
     const context = createCanvas(1, 1).getContext("2d");
     measure = (text, font) => {

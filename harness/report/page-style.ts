@@ -181,7 +181,7 @@ tbody th{color:var(--text);font-size:inherit}
 .facts td{text-align:right;padding-left:1.2rem;overflow-wrap:anywhere}
 .facts td.num{white-space:normal}
 .facts .times td.num{white-space:nowrap}
-.facts tbody th{font-weight:400;color:var(--soft)}
+.facts tbody th{font-weight:400;color:var(--soft);vertical-align:top}
 .facts .wide{column-span:all}
 .facts .times td,.facts .times th{padding-left:1.2rem}
 .facts .times th:first-child{padding-left:0}

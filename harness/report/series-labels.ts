@@ -12,7 +12,7 @@ import {
 } from "./shapes.ts";
 import { type Measure, printable, shorten, type Text, textAt, wrap } from "./text.ts";
 
-export const limitStyle: SeriesStyle = {
+const limitStyle: SeriesStyle = {
   kind: "line",
   colour: roles.limit.colour,
   cased: false,
