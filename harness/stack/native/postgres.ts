@@ -1,0 +1,64 @@
+/** PostgreSQL as a child process. */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { CannotRun } from "../../cannot-run.ts";
+import type { User } from "./run.ts";
+
+export const postgresUser = "postgres";
+
+/**
+ * The user PostgreSQL runs as: root hands it to `nobody`, because the server refuses root and needs a user that
+ * the system knows; everybody else runs it as themselves (undefined).
+ */
+export function serverUser(): User | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  try {
+    // On macOS nobody is -2, which `id` prints as a large unsigned number.
+    const id = (flag: string): number =>
+      Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" })) | 0;
+    return { uid: id("-u"), gid: id("-g") };
+  } catch {
+    throw new CannotRun("PostgreSQL refuses to run as root, and this system has no user nobody", [
+      "run as an ordinary user",
+    ]);
+  }
+}
+
+/**
+ * initdb's arguments. Password authentication also on the loopback: with trust, any user of the machine could
+ * become the database's superuser, who may run programs as whoever owns the server.
+ */
+export const initdbArguments = (dataFolder: string, passwordFile: string): string[] => [
+  `--pgdata=${dataFolder}`,
+  `--username=${postgresUser}`,
+  `--pwfile=${passwordFile}`,
+  "--auth=scram-sha-256",
+  "--encoding=UTF8",
+  "--locale=C",
+  "--no-sync",
+  "--no-instructions",
+];
+
+export const postgresFile = (home: string): string => join(home, "bin", "postgres");
+
+export function postgresArguments(dataFolder: string, port: number): string[] {
+  const settings: Readonly<Record<string, string | number>> = {
+    listen_addresses: "127.0.0.1",
+    port,
+    unix_socket_directories: "",
+    // Files in the data folder: the kernel's shared memory would keep them after a SIGKILL.
+    dynamic_shared_memory_type: "mmap",
+    huge_pages: "off",
+    max_connections: 100,
+    fsync: "on",
+    track_commit_timestamp: "on",
+    log_line_prefix: "%m [%p] ",
+    log_timezone: "UTC",
+    timezone: "UTC",
+  };
+  return [
+    "-D",
+    dataFolder,
+    ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+  ];
+}
