@@ -10,3 +10,11 @@ export class CannotRun extends Error {
     this.remedies = remedies;
   }
 }
+
+/** The run was ended from outside, by a signal; whoever sent it knows. */
+export class Interrupted extends Error {
+  constructor() {
+    super("the run was interrupted");
+    this.name = "Interrupted";
+  }
+}

@@ -3,13 +3,14 @@ import { watch } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CommanderError } from "commander";
-import { CannotRun } from "./cannot-run.ts";
+import { CannotRun, Interrupted } from "./cannot-run.ts";
 import { conduct, judgeAndDraw, type Outcome } from "./experiment.ts";
 import type { Lab } from "./lab.ts";
 import { labNames, loadLab } from "./labs.ts";
 import { type CommandLine, type LabOptions, parseCommandLine } from "./options.ts";
 import { readRecord } from "./record/file.ts";
 import { openStack } from "./stack/choose.ts";
+import { stopAllOnExit } from "./stack/shutdown.ts";
 import type { Stack } from "./stack/stack.ts";
 import { resolveSubject, type Subject } from "./subject/resolve.ts";
 import { createTerminal, describeVerdict, headline, type Terminal } from "./terminal.ts";
@@ -18,6 +19,7 @@ import type { RunVerdict, Verdict } from "./verdict/verdict.ts";
 const exitCodes: Record<Verdict, number> = { pass: 0, fail: 1, unknown: 2 };
 const couldNotRun = 3;
 const lingerMs = 1_000;
+const settleMs = 200;
 
 /** The public JSON object; its keys are fixed. */
 export function publicResult(verdict: RunVerdict, report: string) {
@@ -43,7 +45,6 @@ export function publicResult(verdict: RunVerdict, report: string) {
 interface Session {
   readonly terminal: Terminal;
   readonly options: LabOptions;
-  readonly signal: AbortSignal;
 }
 
 async function runOnce(
@@ -53,7 +54,7 @@ async function runOnce(
   stack: Stack,
   seed: number,
 ): Promise<Outcome> {
-  const { options, terminal, signal } = session;
+  const { options, terminal } = session;
   terminal.say(`\n${lab.name}: ${lab.title}`);
   terminal.say(`  subject ${subject.name}, profile ${options.profile}, seed ${seed}`);
   const outcome = await conduct({
@@ -65,7 +66,6 @@ async function runOnce(
     out: resolve(options.out),
     command: repeatCommand(lab, options, seed),
     cwd: process.cwd(),
-    signal,
     onProgress: terminal.progress,
   });
   terminal.settle();
@@ -90,7 +90,7 @@ function quoted(word: string): string {
 }
 
 async function commandLab(name: string, session: Session): Promise<number> {
-  const { options, terminal, signal } = session;
+  const { options, terminal } = session;
   const lab = await loadLab(name);
   const subject = resolveSubject(lab.home, options.subject, options.command);
   const stack = await open(session);
@@ -100,7 +100,7 @@ async function commandLab(name: string, session: Session): Promise<number> {
       present(verdict, page, options, terminal);
       if (!options.watch) return exitCodes[verdict.verdict];
       terminal.say(`\nwatching ${subject.files.map(fromHere).join(", ")}; Ctrl-C ends`);
-      await nextChange(subject.files, signal);
+      await nextChange(subject.files);
     }
   } finally {
     await stack.stop();
@@ -160,28 +160,25 @@ function present(
   process.stdout.write(`  ${headline(verdict, process.stdout)}\n  ${fromHere(page)}\n`);
 }
 
-async function open({ options, terminal, signal }: Session): Promise<Stack> {
+async function open({ options, terminal }: Session): Promise<Stack> {
   const stack = await openStack({
     kind: options.stack,
     env: process.env,
-    signal,
     onProgress: (line) => terminal.say(`  ${line}`),
   });
   terminal.say(`stack: ${stack.why}`);
   return stack;
 }
 
-function nextChange(files: readonly string[], signal: AbortSignal): Promise<void> {
-  return new Promise((done, fail) => {
-    const watchers = files.map((file) => watch(file, { recursive: true }, () => end(done)));
-    const abort = () => end(() => fail(signal.reason));
-    signal.addEventListener("abort", abort, { once: true });
-    function end(then: () => void): void {
-      signal.removeEventListener("abort", abort);
-      for (const one of watchers) one.close();
-      // Editors write in several steps; the run that follows should see the last one.
-      setTimeout(then, 200);
-    }
+function nextChange(files: readonly string[]): Promise<void> {
+  return new Promise((done) => {
+    const watchers = files.map((file) =>
+      watch(file, { recursive: true }, () => {
+        for (const one of watchers) one.close();
+        // Editors write in several steps; the run that follows should see the last one.
+        setTimeout(done, settleMs);
+      }),
+    );
   });
 }
 
@@ -190,53 +187,39 @@ function worst(verdicts: readonly Verdict[]): number {
   return verdicts.includes("unknown") ? exitCodes.unknown : exitCodes.pass;
 }
 
-async function dispatch(line: CommandLine, terminal: Terminal, signal: AbortSignal): Promise<number> {
+async function dispatch(line: CommandLine, terminal: Terminal): Promise<number> {
   if (line.do === "judge") return commandJudge(line.folder, line.json, terminal);
-  const session = { terminal, options: line.options, signal };
+  const session = { terminal, options: line.options };
   return line.do === "lab" ? commandLab(line.lab, session) : commandStart(line.labs, session);
 }
 
 const fromHere = (path: string): string => relative(process.cwd(), path) || ".";
 
-/** Ends the run with the exit code a shell expects after this signal. */
-class Interrupted extends Error {
-  readonly exitCode: number;
-  constructor(signal: keyof typeof interrupts) {
-    super(`interrupted by ${signal}`);
-    this.exitCode = 128 + interrupts[signal];
-  }
-}
-
-const interrupts = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
-
 /**
- * The whole program: parses, runs, prints, and sets the exit code.
+ * The whole program: parses, runs, prints, and sets the exit code. Signals and errors stop all that is
+ * registered in stack/shutdown.ts first.
  * @param args without node and the script
  */
 export async function main(args: readonly string[]): Promise<void> {
   const terminal = createTerminal(process.stderr);
-  const abort = new AbortController();
-  for (const name of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
-    process.on(name, () => {
-      if (abort.signal.aborted) return;
-      terminal.say("\nstopping; nothing will be left running");
-      abort.abort(new Interrupted(name));
-    });
-  }
-  process.exitCode = await exitCodeOf(args, terminal, abort.signal);
+  stopAllOnExit((line) => {
+    terminal.say(`\n${line}`);
+  });
+  process.exitCode = await exitCodeOf(args, terminal);
   // Everything was stopped above; a connection that lingers must not keep the shell waiting.
   setTimeout(() => process.exit(), lingerMs).unref();
 }
 
-async function exitCodeOf(args: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<number> {
+async function exitCodeOf(args: readonly string[], terminal: Terminal): Promise<number> {
   try {
     const line = await parseCommandLine(args, labNames());
-    return line === undefined ? 0 : await dispatch(line, terminal, signal);
+    return line === undefined ? 0 : await dispatch(line, terminal);
   } catch (error) {
     terminal.settle();
-    if (signal.reason instanceof Interrupted) return signal.reason.exitCode;
     // commander has already said what was wrong.
     if (error instanceof CommanderError) return couldNotRun;
+    // The signal's handler has spoken, and ends the process when all is stopped.
+    if (error instanceof Interrupted) return couldNotRun;
     if (error instanceof CannotRun) {
       terminal.say(`could not run: ${error.message}`);
       for (const remedy of error.remedies) terminal.say(`  ${remedy.replaceAll("\n", "\n    ")}`);

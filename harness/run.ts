@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from "node:fs";
 import type pg from "pg";
-import { CannotRun } from "./cannot-run.ts";
+import { CannotRun, Interrupted } from "./cannot-run.ts";
 import { breakThings, limitsOf } from "./faults/faults.ts";
 import type { Lab, Profile, Scenario } from "./lab.ts";
 import { type LiveLedger, prepareLoad, type RunningLoad, toRecord } from "./load/load.ts";
@@ -18,6 +18,7 @@ import { descendantsOf, processTable } from "./probe/processes.ts";
 import { keepsCommitTimes, tableReader } from "./probe/tables.ts";
 import { type Fault, type RunRecord, recordVersion } from "./record/record.ts";
 import { createLocator, encodeTable, type Locator, type Messages, type Row } from "./record/tables.ts";
+import { stopAtExit } from "./stack/shutdown.ts";
 import { type ServiceName, type Stack, serviceNames } from "./stack/stack.ts";
 import { workerEnvironment } from "./subject/contract.ts";
 import { type Crew, createCrew } from "./subject/crew.ts";
@@ -51,21 +52,22 @@ export interface RunOptions {
   /** The command that repeats the run. */
   readonly command: string;
   readonly cwd: string;
-  readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
 }
 
 /**
  * @throws CannotRun when the worker never became ready
- * @throws the signal's reason when aborted; nothing is left running then either
+ * @throws Interrupted when the harness is being stopped; nothing is left running then either
  */
 export async function run(options: RunOptions): Promise<RunRecord> {
-  const { lab, stack, signal, onProgress } = options;
+  const { lab, stack, onProgress } = options;
   mkdirSync(options.folder, { recursive: true });
   const scenario = lab.profiles[options.profile];
   onProgress({ step: "place" });
   const place = await createPlace(stack, lab, runIdOf(options));
   const lost = new AbortController();
+  const interrupted = new AbortController();
+  const signal = interrupted.signal;
   const crew = createCrew({
     command: options.subject.command,
     cwd: options.cwd,
@@ -74,26 +76,54 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     onUnplannedExit: () => lost.abort(new Error("the worker ended by itself")),
   });
   let load: RunningLoad | undefined;
-  try {
-    const calibration = await calibrate();
-    onProgress({ step: "worker" });
-    await crew.start();
-    [load] = await Promise.all([
-      prepareLoad({
-        brokers: stack.direct.kafkaBrokers,
-        topic: place.topic,
-        warmUpTopic: place.warmUpTopic,
-        partitions: lab.partitions,
-        seed: options.seed,
-        load: scenario.load,
-      }),
-      awaitReady(crew, place, lab, signal),
-    ]);
-    return await measure({ ...options, scenario, place, crew, load, lost: lost.signal, calibration });
-  } finally {
-    await Promise.all([crew.killAll(), load?.close()]);
-    await place.remove();
-  }
+  const work = async (): Promise<RunRecord> => {
+    try {
+      const calibration = await calibrate();
+      signal.throwIfAborted();
+      onProgress({ step: "worker" });
+      await crew.start();
+      const [prepared] = await Promise.all([
+        prepareLoad({
+          brokers: stack.direct.kafkaBrokers,
+          topic: place.topic,
+          warmUpTopic: place.warmUpTopic,
+          partitions: lab.partitions,
+          seed: options.seed,
+          load: scenario.load,
+        }).then((ready) => {
+          load = ready;
+          return ready;
+        }),
+        awaitReady(crew, place, lab, signal),
+      ]);
+      return await measure({
+        ...options,
+        scenario,
+        place,
+        crew,
+        load: prepared,
+        lost: lost.signal,
+        signal,
+        calibration,
+      });
+    } finally {
+      await Promise.all([crew.killAll(), load?.close()]);
+      await place.remove();
+    }
+  };
+  const working = work();
+  const forget = stopAtExit({
+    name: "the run",
+    stop: async () => {
+      interrupted.abort(new Interrupted());
+      await working.catch(() => undefined);
+    },
+    stopNow: () => {
+      crew.killNow();
+      load?.killNow();
+    },
+  });
+  return working.finally(forget);
 }
 
 async function awaitReady(crew: Crew, place: Place, lab: Lab, signal: AbortSignal): Promise<void> {
@@ -126,6 +156,8 @@ interface Measuring extends RunOptions {
   readonly load: RunningLoad;
   /** Aborted when a worker ended by itself: there is nothing more to wait for. */
   readonly lost: AbortSignal;
+  /** Aborted when the harness is being stopped. */
+  readonly signal: AbortSignal;
   readonly calibration: RunRecord["host"]["calibration"];
 }
 
@@ -176,7 +208,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
     }).then((done) => {
       faults = done;
     });
-    await untilAborted(run.lost, Promise.all([load.finished, broken]));
+    await untilAborted(stop, Promise.all([load.finished, broken]));
     run.signal.throwIfAborted();
     if (run.lost.aborted && now() < loadMs) stoppedMs = now();
     load.stop();

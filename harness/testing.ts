@@ -31,7 +31,6 @@ export async function openBench(): Promise<Bench> {
     env: process.env,
     onProgress: (line) => process.stderr.write(`  ${line}\n`),
   });
-  const never = new AbortController().signal;
   return {
     stack,
     async decide(lab, { name, command = [], seed = randomSeed() }, isDecided) {
@@ -45,7 +44,6 @@ export async function openBench(): Promise<Bench> {
           out: reportsFolder,
           command: `npx tsx labs/${lab.name}/run.ts --profile quick --subject ${name} --seed ${seed + again}`,
           cwd: projectFolder,
-          signal: never,
           onProgress: () => undefined,
         });
         if (isDecided(outcome) || again === maxAgain) return outcome;

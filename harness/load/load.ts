@@ -29,6 +29,8 @@ export interface RunningLoad {
   readonly finished: Promise<void>;
   /** Sends nothing more. */
   stop(): void;
+  /** SIGKILL to the process, without waiting. */
+  killNow(): void;
   /** Ends the process. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -57,6 +59,7 @@ export async function prepareLoad(order: GeneratorOrder): Promise<RunningLoad> {
       finished,
       start: (atEpochMs) => send(child, { type: "start", atEpochMs }),
       stop: () => send(child, { type: "stop" }),
+      killNow: () => child.kill("SIGKILL"),
       close,
     };
   } catch (error) {

@@ -40,6 +40,8 @@ export interface Crew {
   terminateAll(): Promise<void>;
   /** SIGKILL to all; resolves when all are gone. */
   killAll(): Promise<void>;
+  /** SIGKILL to all, at once and without waiting. */
+  killNow(): void;
   running(): readonly WorkerProcess[];
   /** Adds memory and CPU of each running worker. */
   sample(table: readonly ProcessUsage[]): void;
@@ -105,6 +107,9 @@ export function createCrew(options: CrewOptions): Crew {
           return member.process.kill();
         }),
       );
+    },
+    killNow() {
+      for (const { process } of running()) void process.kill();
     },
     running: () => running().map(({ process }) => process),
     sample(table) {
