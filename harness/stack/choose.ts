@@ -1,5 +1,6 @@
 /** Opens the stack a user asked for, or the one that fits the machine. */
-import { CannotRun } from "../cannot-run.ts";
+import { containersUnavailable, openContainers } from "./containers.ts";
+import { missingVariables, openExternal, variables } from "./external.ts";
 import { openNative } from "./native/native.ts";
 import type { Stack, StackKind, StackProgress } from "./stack.ts";
 
@@ -20,7 +21,30 @@ export interface StackOptions {
  */
 export async function openStack(options: StackOptions): Promise<Stack> {
   const { env = process.env, onProgress = () => {}, benchmark = false } = options;
-  const why = "native: chosen";
-  if (options.kind === "containers") throw new CannotRun("no containers");
-  return openNative({ env, onProgress, why, benchmark });
+  const { kind, why } = await chooseKind(options.kind, env);
+  onProgress(why);
+  if (kind === "external") return openExternal({ env, why, onProgress });
+  if (kind === "containers") return openContainers();
+  return openNative({ env, why, onProgress, benchmark });
+}
+
+/** Which kind, and why in one line. The line names variables, never their values: those hold passwords. */
+export async function chooseKind(
+  asked: StackKind | "auto",
+  env: NodeJS.ProcessEnv,
+  unavailable: () => Promise<string | undefined> = containersUnavailable,
+): Promise<{ readonly kind: StackKind; readonly why: string }> {
+  if (asked !== "auto") return { kind: asked, why: `${asked} stack: as asked` };
+  const missing = missingVariables(env);
+  if (missing.length === 0) {
+    return { kind: "external", why: `external stack: ${variables.join(", ")} are set` };
+  }
+  const some =
+    missing.length < variables.length
+      ? ` (of the variables for an external one ${missing.join(" and ")} not set)`
+      : "";
+  const noContainers = await unavailable();
+  if (noContainers === undefined)
+    return { kind: "containers", why: `container stack: a Docker engine answers${some}` };
+  return { kind: "native", why: `native stack, servers as child processes: ${noContainers}${some}` };
 }

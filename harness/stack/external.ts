@@ -1,0 +1,145 @@
+/**
+ * The external stack: services somebody else runs, named by the environment.
+ *
+ * Workers reach PostgreSQL and Redis through proxies of the harness. Kafka cannot be put behind one from outside:
+ * clients go to the addresses that the brokers themselves advertise.
+ */
+import { CannotRun } from "../cannot-run.ts";
+import { type OpenLink, openLink } from "./link.ts";
+import { freePort } from "./ports.ts";
+import { kafkaAnswers, postgresAnswers, redisAnswers } from "./probes.ts";
+import { type Condition, messageOf, NotMet, until } from "./readiness.ts";
+import { type ServiceUrl, serviceUrl } from "./service-url.ts";
+import type { ServiceName, Stack, StackAction, StackProgress } from "./stack.ts";
+
+export const variables = ["KAFKA_BROKERS", "DATABASE_URL", "REDIS_URL"] as const;
+type Variable = (typeof variables)[number];
+
+/** The variables that are not set, or empty. */
+export const missingVariables = (env: NodeJS.ProcessEnv): readonly Variable[] =>
+  variables.filter((name) => (env[name] ?? "").trim() === "");
+
+export interface ExternalOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly why: string;
+  readonly onProgress: StackProgress;
+  /** How long services may take to answer; 10,000 when absent: they may have been started a moment ago. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Checks that all three services answer and opens the proxies.
+ *
+ * @throws CannotRun naming the variable, the address (never the credentials) and what to do
+ */
+export async function openExternal(options: ExternalOptions): Promise<Stack> {
+  const { env, timeoutMs = 10_000 } = options;
+  const missing = missingVariables(env);
+  if (missing.length > 0) {
+    throw new CannotRun(
+      `the external stack needs ${missing.join(" and ")}, which ${missing.length > 1 ? "are" : "is"} not set`,
+      [
+        "set all three: KAFKA_BROKERS=host:port, DATABASE_URL=postgresql://..., REDIS_URL=redis://...",
+        "or let Sluice start the services: --stack auto with none of them set",
+      ],
+    );
+  }
+  const kafkaBrokers = brokerList(env.KAFKA_BROKERS ?? "");
+  const database = serviceUrl("DATABASE_URL", env.DATABASE_URL ?? "");
+  const redis = serviceUrl("REDIS_URL", env.REDIS_URL ?? "");
+
+  const checks = await Promise.allSettled([
+    answers("KAFKA_BROKERS", kafkaAnswers(kafkaBrokers), timeoutMs, []),
+    answers("DATABASE_URL", postgresAnswers(database.url, database.address), timeoutMs, database.secrets),
+    answers("REDIS_URL", redisAnswers(redis.url, redis.address), timeoutMs, redis.secrets),
+  ] as const);
+  const failures = checks.flatMap((check) => (check.status === "rejected" ? [messageOf(check.reason)] : []));
+  const [first, ...others] = failures;
+  if (first !== undefined) {
+    throw new CannotRun(first, [
+      ...others.map((other) => `also ${other}`),
+      "start the service, or correct the variable",
+      "or unset all three variables and let Sluice start the services (--stack auto)",
+    ]);
+  }
+  const [, postgresVersion, redisVersion] = checks.map((check) =>
+    check.status === "fulfilled" ? check.value : undefined,
+  );
+
+  const links: Partial<Record<ServiceName, OpenLink>> = {};
+  if (database.direct === undefined) links.postgres = await openLinkTo(database, options.onProgress);
+  if (redis.direct === undefined) links.redis = await openLinkTo(redis, options.onProgress);
+  const direct = { kafkaBrokers, databaseUrl: database.url, redisUrl: redis.url };
+  const whyUnlinked: Partial<Record<ServiceName, string>> = {
+    kafka: "workers reach Kafka directly: its brokers advertise their own addresses",
+    ...(database.direct === undefined ? {} : { postgres: database.direct }),
+    ...(redis.direct === undefined ? {} : { redis: redis.direct }),
+  };
+  return {
+    kind: "external",
+    why: options.why,
+    versions: { kafka: "unknown", postgres: String(postgresVersion), redis: String(redisVersion) },
+    direct,
+    worker: {
+      kafkaBrokers,
+      databaseUrl: links.postgres === undefined ? database.url : database.through(links.postgres.address),
+      redisUrl: links.redis === undefined ? redis.url : redis.through(links.redis.address),
+    },
+    link: (service) => links[service],
+    cannot: (action, service) =>
+      action === "cut" || action === "stall"
+        ? whyUnlinked[service]
+        : `${notOurs(action)} a ${service} that somebody else runs`,
+    pause: (service) => refuse("pause", service),
+    resume: (service) => refuse("pause", service),
+    kill: (service) => refuse("kill", service),
+    restart: (service) => refuse("restart", service),
+    processIds: () => [],
+    stop: async () => {
+      for (const link of Object.values(links)) link.close();
+    },
+  };
+}
+
+const notOurs = (action: StackAction): string => `the harness does not ${action}`;
+
+function refuse(action: StackAction, service: ServiceName): Promise<never> {
+  return Promise.reject(
+    new Error(`${notOurs(action)} a ${service} that somebody else runs; ask cannot() first`),
+  );
+}
+
+async function answers<T>(
+  variable: Variable,
+  condition: Condition<T>,
+  timeoutMs: number,
+  secrets: readonly string[],
+): Promise<T> {
+  try {
+    return await until(condition, { timeoutMs, everyMs: 100, attemptMs: 5_000 });
+  } catch (error) {
+    const text = error instanceof NotMet ? error.summary : messageOf(error);
+    throw new Error(`${variable}: ${secrets.reduce((kept, secret) => kept.replaceAll(secret, "***"), text)}`);
+  }
+}
+
+async function openLinkTo(service: ServiceUrl, onProgress: StackProgress): Promise<OpenLink> {
+  const target = () => service.target;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await openLink({ port: await freePort(), target, onProblem: onProgress });
+    } catch (error) {
+      if (attempt === 3 || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    }
+  }
+}
+
+/** @throws CannotRun when it is not a list of host:port */
+function brokerList(text: string): string {
+  const brokers = text.split(",").map((broker) => broker.trim());
+  if (brokers.every((broker) => /^[^\s:/@]+:\d{1,5}$|^\[[0-9a-f:]+\]:\d{1,5}$/i.test(broker)))
+    return brokers.join(",");
+  throw new CannotRun("KAFKA_BROKERS is not a list of host:port separated by commas", [
+    "for example KAFKA_BROKERS=127.0.0.1:9092",
+  ]);
+}
