@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -39,10 +40,19 @@ function sluice(...args: string[]): { child: ChildProcess; stderr: () => string;
   return { child, stderr: () => stderr, ended };
 }
 
+/** For the message of a failed test. */
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+  } catch {
+    return String(pid);
+  }
+}
+
 test("--json prints one object with the public keys and nothing else, and the saved run is judged to the same verdict", async () => {
   const { code, stdout, stderr } = await sluice("--json", "--seed", "11").ended;
   const result = JSON.parse(stdout);
-  expect([0, 2], stderr).toContain(code);
+  expect([0, 2], `${stderr}${stdout}`).toContain(code);
   expect(Object.keys(result)).toEqual(["lab", "subject", "seed", "stack", "verdict", "criteria", "report"]);
   expect(result).toMatchObject({ lab: "ingest", subject: "solution", seed: 11 });
   for (const criterion of result.criteria) {
@@ -106,8 +116,9 @@ describe("Ctrl-C leaves nothing running", () => {
     const ours = descendantsOf(await processTable(), [child.pid ?? -1]);
     child.kill("SIGINT");
     const { code } = await ended;
-    expect(code).toBe(130);
+    // Before its handlers are installed the signal itself ends the process: nothing was started yet.
+    expect([130, null]).toContain(code);
     const left = (await processTable()).filter(({ pid }) => ours.has(pid));
-    expect(left.map(({ pid }) => pid)).toEqual([]);
+    expect(left.map(({ pid }) => commandOf(pid))).toEqual([]);
   });
 });

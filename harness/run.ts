@@ -75,39 +75,37 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     environment: (workerId) => environmentOf(place, stack, scenario, workerId),
     onUnplannedExit: () => lost.abort(new Error("the worker ended by itself")),
   });
-  let load: RunningLoad | undefined;
+  const over = new AbortController();
+  let preparing: Promise<RunningLoad> | undefined;
   const work = async (): Promise<RunRecord> => {
     try {
       const calibration = await calibrate();
       signal.throwIfAborted();
       onProgress({ step: "worker" });
       await crew.start();
-      const [prepared] = await Promise.all([
-        prepareLoad({
-          brokers: stack.direct.kafkaBrokers,
-          topic: place.topic,
-          warmUpTopic: place.warmUpTopic,
-          partitions: lab.partitions,
-          seed: options.seed,
-          load: scenario.load,
-        }).then((ready) => {
-          load = ready;
-          return ready;
-        }),
-        awaitReady(crew, place, lab, signal),
-      ]);
+      const order = {
+        brokers: stack.direct.kafkaBrokers,
+        topic: place.topic,
+        warmUpTopic: place.warmUpTopic,
+        partitions: lab.partitions,
+        seed: options.seed,
+        load: scenario.load,
+      };
+      preparing = prepareLoad(order, over.signal);
+      const [load] = await Promise.all([preparing, awaitReady(crew, place, lab, signal)]);
       return await measure({
         ...options,
         scenario,
         place,
         crew,
-        load: prepared,
+        load,
         lost: lost.signal,
         signal,
         calibration,
       });
     } finally {
-      await Promise.all([crew.killAll(), load?.close()]);
+      over.abort();
+      await Promise.all([crew.killAll(), preparing?.then((load) => load.close()).catch(() => undefined)]);
       await place.remove();
     }
   };
@@ -120,7 +118,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     },
     stopNow: () => {
       crew.killNow();
-      load?.killNow();
+      over.abort();
     },
   });
   return working.finally(forget);

@@ -29,14 +29,15 @@ export interface RunningLoad {
   readonly finished: Promise<void>;
   /** Sends nothing more. */
   stop(): void;
-  /** SIGKILL to the process, without waiting. */
-  killNow(): void;
   /** Ends the process. Safe to call twice. */
   close(): Promise<void>;
 }
 
-/** Starts the generator process and resolves when it is connected and warmed up. */
-export async function prepareLoad(order: GeneratorOrder): Promise<RunningLoad> {
+/**
+ * Starts the generator process and resolves when it is connected and warmed up.
+ * @param signal ends the process, whenever it is aborted
+ */
+export async function prepareLoad(order: GeneratorOrder, signal: AbortSignal): Promise<RunningLoad> {
   const child = fork(fileURLToPath(new URL("./generator.ts", import.meta.url)), [], {
     execArgv: ["--import", "tsx"],
     serialization: "advanced",
@@ -44,6 +45,11 @@ export async function prepareLoad(order: GeneratorOrder): Promise<RunningLoad> {
     env: { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: "1" },
   });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const killNow = (): void => {
+    child.kill("SIGKILL");
+  };
+  signal.addEventListener("abort", killNow, { once: true });
+  void exited.then(() => signal.removeEventListener("abort", killNow));
   const close = async (): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
     await exited;
@@ -59,7 +65,6 @@ export async function prepareLoad(order: GeneratorOrder): Promise<RunningLoad> {
       finished,
       start: (atEpochMs) => send(child, { type: "start", atEpochMs }),
       stop: () => send(child, { type: "stop" }),
-      killNow: () => child.kill("SIGKILL"),
       close,
     };
   } catch (error) {

@@ -2,6 +2,7 @@
 import type { Criterion } from "../lab.ts";
 import type { AttributedRow } from "../record/tables.ts";
 import type { Evidence } from "./evidence.ts";
+import { unfitness } from "./host.ts";
 import type { Finding } from "./verdict.ts";
 
 const shown = 5;
@@ -14,7 +15,6 @@ export const lossless: Criterion = {
   id: "lossless",
   claim: "Every acknowledged message ended in exactly the table where it belongs.",
   judge(evidence) {
-    const last = evidence.record.commitSamples.at(-1)?.committed ?? [];
     const missing: number[] = [];
     let unread = 0;
     let acknowledged = 0;
@@ -23,8 +23,7 @@ export const lossless: Criterion = {
       acknowledged += 1;
       if ((evidence.home(i).count[i] ?? 0) > 0) continue;
       missing.push(i);
-      const { partition } = evidence.place(i);
-      if ((evidence.record.ledger.offset[i] ?? 0) >= (last[partition] ?? -1)) unread += 1;
+      if (isUnread(evidence, i)) unread += 1;
     }
     const foreign = evidence.lab.tables.flatMap(({ name }) =>
       evidence.table(name).foreign.map((row) => ({ name, row })),
@@ -40,10 +39,14 @@ export const lossless: Criterion = {
     if (measured === 0) {
       return { ...base, verdict: "pass", detail: `All ${acknowledged} messages were found in their tables.` };
     }
+    // Only unread: the worker was too slow, and whether that is its fault the host decides.
+    const unfit =
+      foreign.length === 0 && missing.length === unread ? unfitness(evidence.record.host) : undefined;
     return {
       ...base,
-      verdict: "fail",
+      verdict: unfit === undefined ? "fail" : "unknown",
       detail:
+        (unfit === undefined ? "" : `This cannot be held against the worker: ${unfit}. `) +
         `${missing.length} missing (${missing.length - unread} of them below the committed offset: lost for good; ` +
         `${unread} not yet committed when the run ended), ${foreign.length} rows that belong to no message of that table.`,
       offending: [
@@ -60,6 +63,13 @@ export const lossless: Criterion = {
     };
   },
 };
+
+/** Whether the message was still above the group's committed offset when the run ended. */
+export function isUnread(evidence: Evidence, index: number): boolean {
+  const { ledger, commitSamples } = evidence.record;
+  const committed = commitSamples.at(-1)?.committed[ledger.partition[index] ?? 0] ?? -1;
+  return (ledger.offset[index] ?? 0) >= committed;
+}
 
 /** @param tableName the effect table */
 export function oneRowPerEvent(tableName: string): Criterion {

@@ -264,6 +264,28 @@ describe("a run that proved nothing is unknown", () => {
   });
 });
 
+test("a backlog that was not read fails lossless on a fit host, and decides nothing on an unfit one", () => {
+  const unread = (foreignCpuShare: number) =>
+    judged((record) => {
+      record.host.duringRun.foreignCpuShare = foreignCpuShare;
+      record.settled.drained = false;
+      const effects = table(record, "effects");
+      const last = record.commitSamples.at(-1);
+      for (let i = 0; i < 100; i += 1) {
+        const message = removeRow(effects, effects.asSent.length - 1);
+        const partition = record.ledger.partition[message] ?? 0;
+        if (last)
+          last.committed[partition] = Math.min(
+            last.committed[partition] ?? 0,
+            record.ledger.offset[message] ?? 0,
+          );
+      }
+    }).of("lossless");
+  expect(unread(0)).toMatchObject({ verdict: "fail", measured: 100 });
+  expect(unread(0).detail).toContain("100 not yet committed");
+  expect(unread(0.7).verdict).toBe("unknown");
+});
+
 test("a load that the harness ended because the worker had died is judged up to that moment", () => {
   const { of, verdict } = judged((record) => {
     const { ledger } = record;

@@ -1,6 +1,6 @@
 /** Judges of malformed messages. */
 import type { Criterion } from "../lab.ts";
-import { describe, seconds } from "./delivery.ts";
+import { describe, isUnread, seconds } from "./delivery.ts";
 
 const shown = 5;
 
@@ -18,8 +18,10 @@ export function poisonContained(tableName: string): Criterion {
       let unseen = 0;
       for (let i = 0; i < evidence.planned; i += 1) {
         if (evidence.place(i).malformation === undefined || !evidence.acknowledged(i)) continue;
-        malformed += 1;
         const count = table.count[i] ?? 0;
+        // One the worker never came to says nothing about how it treats poison; `lossless` counts it.
+        if (count === 0 && isUnread(evidence, i)) continue;
+        malformed += 1;
         if (count === 1 && asSent.has(i)) continue;
         if (count === 0) unseen += 1;
         wrong.push(
@@ -51,7 +53,7 @@ export function poisonContained(tableName: string): Criterion {
         };
       }
       if (malformed === 0) {
-        return { ...base, verdict: "unknown", detail: "The load held no malformed message." };
+        return { ...base, verdict: "unknown", detail: "No malformed message was delivered to the worker." };
       }
       return {
         ...base,
