@@ -9,6 +9,7 @@ export default defineConfig({
           include: ["{toolkit,harness,labs,bench}/**/*.test.ts"],
           exclude: ["**/*.live.test.ts", "**/node_modules/**"],
           testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -19,6 +20,8 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,
+          // After the unit tests, not beside them.
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -83,18 +83,18 @@ const quick: Scenario = {
     ...messages,
     phases: [
       { name: "warm-up", forMs: 500, perSecond: 1_500 },
-      { name: "steady", forMs: 2_500, perSecond: 1_500 },
-      { name: "spike", forMs: 1_500, perSecond: 3_000 },
-      { name: "faults", forMs: 7_000, perSecond: 1_500 },
+      { name: "steady", forMs: 2_000, perSecond: 1_500 },
+      { name: "spike", forMs: 1_000, perSecond: 3_000 },
+      { name: "faults", forMs: 6_500, perSecond: 1_500 },
     ],
   },
   faults: [
-    { kind: "kill-worker", atMs: 6_600, recoveryMs: 4_000 },
-    { kind: "cut", atMs: 9_700, service: "postgres", forMs: 1_000, recoveryMs: 3_000 },
+    { kind: "kill-worker", atMs: 5_000, recoveryMs: 4_000 },
+    { kind: "cut", atMs: 8_200, service: "postgres", forMs: 1_000, recoveryMs: 3_000 },
   ],
   worker: { sessionTimeoutMs: 2_000, concurrency: 4, maxInFlight: 10_000 },
   settleMs: 8_000,
-  limits: { keepsUpWithinMs: 2_000, survivesKillWithinMs: 4_000, freshP99Ms: 1_000 },
+  limits: { keepsUpWithinMs: 1_500, survivesKillWithinMs: 4_000, freshP99Ms: 1_000 },
 };
 
 const lab: Lab = {
