@@ -24,7 +24,7 @@ export function createClient(options: ClientOptions): Client {
   let destroyed = false;
 
   const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
-    if (destroyed) throw new Error("the Kafka client is closed");
+    if (destroyed) throw closedError();
     const socket = ssl
       ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
       : connect({ host, port }, onConnect);
@@ -45,14 +45,20 @@ export function createClient(options: ClientOptions): Client {
       retry: options.retry,
       socketFactory,
       logLevel: logLevel.ERROR,
-      logCreator: () => quietLog(options.log),
+      logCreator: () =>
+        quietLog((line) => {
+          if (!destroyed) options.log(line);
+        }),
     }),
     destroy() {
       destroyed = true;
-      for (const socket of sockets) socket.destroy();
+      // With an error, because kafkajs does not listen to the end of a socket as such.
+      for (const socket of sockets) socket.destroy(closedError());
     },
   };
 }
+
+const closedError = () => new Error("the Kafka client is closed");
 
 /** Errors that are the ordinary life of a group, or are told of elsewhere. */
 const ordinary =
