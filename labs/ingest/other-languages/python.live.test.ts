@@ -17,7 +17,11 @@ test("the Python worker keeps every promise, and ends with 0 after SIGTERM", { t
   skip,
 }) => {
   const python = await pythonWithLibraries();
-  if ("missing" in python) return skip(`the Python worker was not tested: ${python.missing}`);
+  if ("missing" in python) {
+    const why = `the Python worker was not tested: ${python.missing}`;
+    process.stderr.write(`  ${why}\n`);
+    return skip(why);
+  }
   const bench = await openBench();
   onTestFinished(() => bench.close());
 
