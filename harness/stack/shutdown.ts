@@ -77,6 +77,8 @@ export function stopAllOnExit(say = (line: string): void => void process.stderr.
     });
   }
   const broken = (error: unknown): void => {
+    // What fails while everything is being stopped fails because of that.
+    if (ending) return;
     process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     endWith(brokenExitCode);
   };
