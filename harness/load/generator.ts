@@ -46,6 +46,8 @@ async function generate(order: GeneratorOrder): Promise<void> {
   const origin = startEpochMs - performance.timeOrigin;
   const now = () => performance.now() - origin;
 
+  // What surrounds the padding; a tenth for escapes and characters of several bytes.
+  const eventBytes = 400 + order.load.paddingLength * 1.1;
   const report = reporter();
   const inFlight = new Set<Promise<void>>();
   let next = 0;
@@ -57,7 +59,7 @@ async function generate(order: GeneratorOrder): Promise<void> {
     const at = now();
     if (at - (due[next] ?? 0) > hopelesslyLateMs) break;
     while (next < plan.length && (due[next] ?? 0) <= at) {
-      const end = requestEnd(plan, due, next, at);
+      const end = requestEnd(plan, due, next, at, eventBytes);
       const sent = send(producer, order.topic, plan, next, end, now, report).finally(() =>
         inFlight.delete(sent),
       );
@@ -74,12 +76,15 @@ async function generate(order: GeneratorOrder): Promise<void> {
   process.disconnect?.();
 }
 
-/** Index after the last message of the request that starts at `first`. */
-function requestEnd(plan: Plan, due: Float64Array, first: number, at: number): number {
+/**
+ * Index after the last message of the request that starts at `first`.
+ * @param eventBytes about what an event weighs
+ */
+function requestEnd(plan: Plan, due: Float64Array, first: number, at: number, eventBytes: number): number {
   let bytes = 0;
   let end = first;
   while (end < plan.length && (due[end] ?? 0) <= at && end - first < maxRequestMessages) {
-    bytes += plan.at(end).malformation === "oversized" ? maxRequestBytes : 400;
+    bytes += plan.at(end).malformation === "oversized" ? maxRequestBytes : eventBytes;
     if (end > first && bytes > maxRequestBytes) break;
     end += 1;
   }
@@ -139,7 +144,7 @@ async function warmUp(producer: Producer, order: GeneratorOrder): Promise<void> 
       value: warm.value(i + k),
       partition: 0,
     }));
-    if (!messages.some((message) => (message.value?.length ?? 0) > 10_000)) {
+    if (!messages.some((message) => (message.value?.length ?? 0) > maxRequestBytes)) {
       await producer.send({ topic: order.warmUpTopic, messages, acks: -1 });
     }
   }

@@ -37,7 +37,7 @@ export interface RunningLoad {
  * Starts the generator process and resolves when it is connected and warmed up.
  * @param signal ends the process, whenever it is aborted
  */
-export async function prepareLoad(order: GeneratorOrder, signal: AbortSignal): Promise<RunningLoad> {
+export async function prepareLoad(order: GeneratorOrder, signal?: AbortSignal): Promise<RunningLoad> {
   const child = fork(fileURLToPath(new URL("./generator.ts", import.meta.url)), [], {
     execArgv: ["--import", "tsx"],
     serialization: "advanced",
@@ -48,8 +48,8 @@ export async function prepareLoad(order: GeneratorOrder, signal: AbortSignal): P
   const killNow = (): void => {
     child.kill("SIGKILL");
   };
-  signal.addEventListener("abort", killNow, { once: true });
-  void exited.then(() => signal.removeEventListener("abort", killNow));
+  signal?.addEventListener("abort", killNow, { once: true });
+  void exited.then(() => signal?.removeEventListener("abort", killNow));
   const close = async (): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
     await exited;

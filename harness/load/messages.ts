@@ -205,7 +205,15 @@ const paddingPool = Array.from({ length: 1 << 14 }, (_, i) => {
   return paddingAlphabet[Math.floor(random() * paddingAlphabet.length)] ?? "x";
 });
 
+const paddingText = paddingPool.join("");
+/** Where each character begins in `paddingText`, and its end: a long padding is one slice, not thousands of characters. */
+const paddingAt = new Uint32Array(paddingPool.length + 1);
+for (let i = 0, at = 0; i <= paddingPool.length; i += 1) {
+  paddingAt[i] = at;
+  at += paddingPool[i]?.length ?? 0;
+}
+
 function padding(random: Random, length: number): string {
   const from = Math.floor(random() * (paddingPool.length - length));
-  return paddingPool.slice(from, from + length).join("");
+  return paddingText.slice(paddingAt[from], paddingAt[from + length]);
 }
