@@ -47,8 +47,15 @@ export interface WorkerSettings {
   readonly maxInFlight: number;
 }
 
+/** The downstream service that workers call once an event, where a lab has one. */
+export interface GatewayPlan {
+  /** How long a call takes, in ms: one for each phase of the load; the last holds until the run ends. */
+  readonly workMs: readonly number[];
+}
+
 export interface Scenario {
   readonly load: Load;
+  readonly gateway?: GatewayPlan;
   readonly faults: readonly FaultPlan[];
   readonly worker: WorkerSettings;
   /** How long the backlog may take to drain after the load. */

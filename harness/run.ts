@@ -6,13 +6,14 @@ import { mkdirSync } from "node:fs";
 import type pg from "pg";
 import { CannotRun, Interrupted } from "./cannot-run.ts";
 import { breakThings, limitsOf } from "./faults/faults.ts";
+import { type AttachedGateway, attachGateway } from "./gateway/attach.ts";
 import type { Lab, Profile, Scenario } from "./lab.ts";
 import { type LiveLedger, prepareLoad, type RunningLoad, toRecord } from "./load/load.ts";
 import { type Plan, planMessages, type SentMessage } from "./load/messages.ts";
 import { schedule } from "./load/schedule.ts";
 import { createPlace, type Place } from "./place.ts";
 import { type CommitProbe, committedOffsets, startCommitProbe } from "./probe/commits.ts";
-import { isGroupReady } from "./probe/group.ts";
+import { isGroupReady, startGroupProbe } from "./probe/group.ts";
 import { calibrate, describeHost, watchHost } from "./probe/host.ts";
 import { descendantsOf, processTable } from "./probe/processes.ts";
 import { keepsCommitTimes, tableReader } from "./probe/tables.ts";
@@ -72,14 +73,16 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     command: options.subject.command,
     cwd: options.cwd,
     folder: options.folder,
-    environment: (workerId) => environmentOf(place, stack, scenario, workerId),
+    environment: (workerId) => environmentOf(place, stack, scenario, gateway, workerId),
     onUnplannedExit: () => lost.abort(new Error("the worker ended by itself")),
   });
   const over = new AbortController();
   let preparing: Promise<RunningLoad> | undefined;
+  let gateway: AttachedGateway | undefined;
   const work = async (): Promise<RunRecord> => {
     try {
       const calibration = await calibrate();
+      gateway = await attachGateway(scenario, options.seed, lab.partitions, over.signal);
       signal.throwIfAborted();
       onProgress({ step: "worker" });
       await crew.start();
@@ -99,6 +102,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
         place,
         crew,
         load,
+        gateway,
         lost: lost.signal,
         signal,
         calibration,
@@ -152,6 +156,7 @@ interface Measuring extends RunOptions {
   readonly place: Place;
   readonly crew: Crew;
   readonly load: RunningLoad;
+  readonly gateway: AttachedGateway | undefined;
   /** Aborted when a worker ended by itself: there is nothing more to wait for. */
   readonly lost: AbortSignal;
   /** Aborted when the harness is being stopped. */
@@ -175,6 +180,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
   const startedAt = Date.now() + leadMs;
   const now = () => Date.now() - startedAt;
   load.start(startedAt);
+  run.gateway?.start(startedAt);
   const readers = lab.tables.map((table) => tableReader(place.database, table, commitTimes));
   const probe = startCommitProbe({
     admin: place.admin,
@@ -188,6 +194,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
     now,
   });
   const watch = startWatch(run, probe, now, loadMs);
+  const group = startGroupProbe(place.admin, place.groupId, now);
   const stop = AbortSignal.any([run.signal, run.lost]);
   let faults: Fault[] = [];
   let drained = false;
@@ -213,10 +220,11 @@ async function measure(run: Measuring): Promise<RunRecord> {
     if (!run.lost.aborted) drained = await settle(run, probe, stop);
     settledMs = now();
     watch.quiet();
+    await group.stop();
     onProgress({ step: "read" });
     await crew.terminateAll();
   } finally {
-    await probe.stop();
+    await Promise.all([probe.stop(), group.stop()]);
     load.stop();
   }
   await probe.look();
@@ -264,6 +272,8 @@ async function measure(run: Measuring): Promise<RunRecord> {
     commitSamples: probe.samples,
     linkSamples: watch.links,
     workers: crew.toRecord(startedAt),
+    groupSamples: group.samples,
+    ...(run.gateway === undefined ? {} : { gateway: await run.gateway.record(messages) }),
     settled: { atMs: settledMs, drained },
   };
 }
@@ -435,6 +445,7 @@ function environmentOf(
   place: Place,
   stack: Stack,
   scenario: Scenario,
+  gateway: AttachedGateway | undefined,
   workerId: string,
 ): Record<string, string> {
   return workerEnvironment(
@@ -446,6 +457,7 @@ function environmentOf(
       databaseUrl: place.workerDatabaseUrl,
       redisUrl: stack.worker.redisUrl,
       redisPrefix: place.redisPrefix,
+      ...(gateway === undefined ? {} : { gatewayUrl: gateway.url }),
     },
     scenario.worker,
   );

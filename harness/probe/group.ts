@@ -1,9 +1,11 @@
 /** The consumer group as the broker sees it. */
 import { type Admin, AssignerProtocol } from "kafkajs";
+import type { GroupSample } from "../record/record.ts";
 
 interface GroupState {
   readonly state: string;
-  readonly members: number;
+  /** Ids the broker gave them; who joins anew gets a new one. */
+  readonly members: readonly string[];
   /** Partitions of the topic that some member holds. */
   readonly assigned: ReadonlySet<number>;
 }
@@ -19,7 +21,11 @@ async function groupState(admin: Admin, groupId: string, topic: string): Promise
       assigned.add(partition);
     }
   }
-  return { state: group?.state ?? "Unknown", members: group?.members.length ?? 0, assigned };
+  return {
+    state: group?.state ?? "Unknown",
+    members: group?.members.map(({ memberId }) => memberId) ?? [],
+    assigned,
+  };
 }
 
 /** Ready: the group is stable and every partition has an owner. */
@@ -31,4 +37,41 @@ export async function isGroupReady(
 ): Promise<boolean> {
   const { state, assigned } = await groupState(admin, groupId, topic);
   return state === "Stable" && assigned.size === partitions;
+}
+
+const everyMs = 200;
+
+export interface GroupProbe {
+  /** What was seen so far; grows. A look that the broker did not answer leaves no sample. */
+  readonly samples: GroupSample[];
+  stop(): Promise<void>;
+}
+
+/** Looks at the group five times a second: a worker that lost its session shows as another state or another member. */
+export function startGroupProbe(admin: Admin, groupId: string, now: () => number): GroupProbe {
+  const samples: GroupSample[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  const look = async (): Promise<void> => {
+    const began = performance.now();
+    try {
+      const { state, members } = await groupState(admin, groupId, "");
+      samples.push({ atMs: Math.round(now() * 10) / 10, state, members: [...members] });
+    } catch {
+      // The broker did not answer: nothing is known about this moment.
+    }
+    if (!stopped) timer = setTimeout(again, Math.max(10, everyMs - (performance.now() - began)));
+  };
+  let last = look();
+  const again = (): void => {
+    last = look();
+  };
+  return {
+    samples,
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      await last;
+    },
+  };
 }

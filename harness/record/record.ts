@@ -115,6 +115,37 @@ const workerProcess = z.object({
   samples: z.array(z.object({ atMs: ms, rssBytes: count, cpuMs: z.number() })),
 });
 
+/** What reached the downstream service, in labs that have one. */
+const gateway = z.object({
+  /** From `startMs` on a call took `workMs`. */
+  steps: z.array(z.object({ startMs: ms, workMs: z.number() })),
+  /** What a call cost beyond the gateway's work, before the load: same host, as many calls at once as the worker makes. */
+  callOverhead: z.object({ meanMs: z.number(), p50Ms: z.number(), p99Ms: z.number(), samples: count }),
+  /** Calls in the order in which they came; a column each. */
+  attempts: z.object({
+    /** Index of the message; -1 for an event id that was never sent. */
+    message: z.array(z.number()),
+    arrivedMs: z.array(z.number()),
+    /** null when the caller went away before the answer. */
+    answeredMs: z.array(z.number().nullable()),
+    /** 0 without an answer. */
+    status: z.array(z.number()),
+    /** Calls that were open when this one came, itself included. */
+    open: z.array(z.number()),
+  }),
+  /** Event ids that were never sent, first few. */
+  strangers: z.array(z.string()),
+});
+
+/** One look at the consumer group. */
+const groupSample = z.object({
+  atMs: ms,
+  /** As the broker names it: Stable, PreparingRebalance and so on. */
+  state: z.string(),
+  /** Ids that the broker gave its members; whoever joins anew gets a new one. */
+  members: z.array(z.string()),
+});
+
 export const recordSchema = z.object({
   version: z.literal(recordVersion),
   lab: z.string(),
@@ -147,6 +178,8 @@ export const recordSchema = z.object({
     z.object({ atMs: ms, service: serviceName, toServiceBytes: count, toWorkerBytes: count }),
   ),
   workers: z.array(workerProcess),
+  gateway: gateway.optional(),
+  groupSamples: z.array(groupSample).optional(),
   /** When the settle phase ended, and whether everything was committed by then. */
   settled: z.object({ atMs: ms, drained: z.boolean() }),
 });
@@ -157,5 +190,7 @@ export type Fault = z.infer<typeof fault>;
 export type Ledger = z.infer<typeof ledger>;
 export type TableRecord = z.infer<typeof table>;
 export type CommitSample = z.infer<typeof commitSample>;
+export type GatewayRecord = z.infer<typeof gateway>;
+export type GroupSample = z.infer<typeof groupSample>;
 export type WorkerRecord = z.infer<typeof workerProcess>;
 export type HostRecord = z.infer<typeof host>;

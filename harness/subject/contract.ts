@@ -9,6 +9,8 @@ export interface WorkerPlace {
   readonly databaseUrl: string;
   readonly redisUrl: string;
   readonly redisPrefix: string;
+  /** Only in labs with a gateway. */
+  readonly gatewayUrl?: string;
 }
 
 export function workerEnvironment(place: WorkerPlace, settings: WorkerSettings): Record<string, string> {
@@ -20,6 +22,7 @@ export function workerEnvironment(place: WorkerPlace, settings: WorkerSettings):
     DATABASE_URL: place.databaseUrl,
     REDIS_URL: place.redisUrl,
     REDIS_PREFIX: place.redisPrefix,
+    ...(place.gatewayUrl === undefined ? {} : { GATEWAY_URL: place.gatewayUrl }),
     WORKER_ID: place.workerId,
     WORKER_CONCURRENCY: String(settings.concurrency),
     WORKER_MAX_IN_FLIGHT: String(settings.maxInFlight),

@@ -1,0 +1,73 @@
+/** The gateway of one run: started before the worker, measured before the load, read after it. */
+import type { Scenario } from "../lab.ts";
+import { planMessages } from "../load/messages.ts";
+import type { GatewayRecord } from "../record/record.ts";
+import type { Messages } from "../record/tables.ts";
+import { type RunningGateway, startGateway } from "./gateway.ts";
+import { type CallOverhead, measureCallOverhead } from "./overhead.ts";
+import { orderOf } from "./plan.ts";
+import type { Attempts } from "./protocol.ts";
+
+const shownStrangers = 5;
+
+export interface AttachedGateway {
+  readonly url: string;
+  start(atEpochMs: number): void;
+  /** What came since the load began, attributed to the run's messages. */
+  record(messages: Messages): Promise<GatewayRecord>;
+}
+
+/**
+ * Undefined for a scenario without a gateway. Takes about a second.
+ * @param signal ends the gateway
+ */
+export async function attachGateway(
+  scenario: Scenario,
+  seed: number,
+  partitions: number,
+  signal: AbortSignal,
+): Promise<AttachedGateway | undefined> {
+  if (scenario.gateway === undefined) return undefined;
+  const order = orderOf(scenario.gateway, scenario.load.phases, seed);
+  const gateway: RunningGateway = await startGateway(order, signal);
+  const bodyBytes = planMessages(seed, scenario.load, partitions).value(0)?.length ?? 0;
+  const callOverhead: CallOverhead = await measureCallOverhead({
+    url: gateway.url,
+    concurrency: scenario.worker.concurrency,
+    bodyBytes,
+  });
+  return {
+    url: gateway.url,
+    start: gateway.start,
+    async record(messages) {
+      const attributed = attribute(await gateway.report(), messages);
+      return { steps: [...order.steps], callOverhead, ...attributed };
+    },
+  };
+}
+
+/** Event ids become indexes of messages: a column of numbers instead of 36 characters a call. */
+export function attribute(
+  attempts: Attempts,
+  messages: Pick<Messages, "length" | "eventId">,
+): Pick<GatewayRecord, "attempts" | "strangers"> {
+  const indexOf = new Map<string, number>();
+  for (let i = 0; i < messages.length; i += 1) {
+    const eventId = messages.eventId(i);
+    if (eventId !== undefined) indexOf.set(eventId, i);
+  }
+  const message = attempts.eventIds.map((eventId) => indexOf.get(eventId) ?? -1);
+  return {
+    attempts: {
+      message,
+      arrivedMs: Array.from(attempts.arrivedMs, round),
+      answeredMs: Array.from(attempts.answeredMs, (at) => (Number.isNaN(at) ? null : round(at))),
+      status: [...attempts.status],
+      open: [...attempts.open],
+    },
+    strangers: attempts.eventIds.filter((_, i) => message[i] === -1).slice(0, shownStrangers),
+  };
+}
+
+/** To 0.01 ms: work times are short. */
+const round = (ms: number) => Math.round(ms * 100) / 100;

@@ -1,0 +1,99 @@
+import { Agent, request } from "node:http";
+import { afterEach, expect, test } from "vitest";
+import { until } from "../until.ts";
+import { attribute } from "./attach.ts";
+import { type RunningGateway, startGateway } from "./gateway.ts";
+import { measureCallOverhead } from "./overhead.ts";
+import { answerTo, orderOf } from "./plan.ts";
+
+let gateway: RunningGateway | undefined;
+afterEach(async () => {
+  await gateway?.close();
+  gateway = undefined;
+});
+
+const agent = new Agent({ keepAlive: true });
+
+function post(url: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    request(url, { method: "POST", agent }, (response) => {
+      response.resume().once("end", () => resolve(response.statusCode ?? 0));
+    })
+      .once("error", reject)
+      .end('{"eventId":"a"}');
+  });
+}
+
+test("the work time is that of the phase in which a call comes; the last one holds to the end", () => {
+  const phases = [10, 20, 30].map((forMs) => ({ name: "p", forMs, perSecond: 1 }));
+  const order = orderOf({ workMs: [2, 5, 7] }, phases, 1);
+  const at = (atMs: number) => answerTo(order, { eventId: "e", attempt: 1, atMs }).workMs;
+  expect([-1, 0, 9.9, 10, 29.9, 30, 1e9].map(at)).toEqual([2, 2, 2, 5, 5, 7, 7]);
+  expect(() => orderOf({ workMs: [2] }, phases, 1)).toThrow("3, and not 1");
+});
+
+test("calls of the load are noted with their order, time, answer and company; earlier ones are not", async () => {
+  gateway = await startGateway({ seed: 1, steps: [{ startMs: 0, workMs: 30 }] });
+  expect(await post(`${gateway.url}/payments/too-early`)).toBe(200);
+  gateway.start(Date.now());
+  const began = Date.now();
+  const calls = ["a", "b", "c"].map((id) => post(`${gateway?.url}/payments/${id}`));
+  expect(await Promise.all(calls)).toEqual([200, 200, 200]);
+  expect(Date.now() - began).toBeGreaterThanOrEqual(28);
+  expect(await post(`${gateway.url}/payments/a`)).toBe(200);
+  const { eventIds, arrivedMs, answeredMs, status, open } = await gateway.report();
+  expect([...eventIds].sort()).toEqual(["a", "a", "b", "c"]);
+  expect([...status]).toEqual([200, 200, 200, 200]);
+  expect([...open]).toEqual([1, 2, 3, 1]);
+  for (const [i, at] of arrivedMs.entries()) {
+    expect((answeredMs[i] ?? 0) - at).toBeGreaterThan(25);
+    expect((answeredMs[i] ?? 0) - at).toBeLessThan(1_000);
+  }
+  const { counters } = gateway;
+  await until("the counters to tell of four calls", () => counters().accepted === 4, { timeoutMs: 2_000 });
+  expect(counters()).toEqual({ attempts: 4, accepted: 4, open: 0 });
+});
+
+test("a caller that goes away frees its place, and its call has no answer", async () => {
+  gateway = await startGateway({ seed: 1, steps: [{ startMs: 0, workMs: 5_000 }] });
+  gateway.start(Date.now());
+  const gone = request(`${gateway.url}/payments/gone`, { method: "POST" });
+  gone.on("error", () => undefined).end("{}");
+  const { counters } = gateway;
+  await until("the call to be open", () => counters().open === 1, { timeoutMs: 2_000 });
+  gone.destroy();
+  await until("the place to be free", () => counters().open === 0, { timeoutMs: 2_000 });
+  const { answeredMs, status } = await gateway.report();
+  expect([...answeredMs]).toEqual([Number.NaN]);
+  expect([...status]).toEqual([0]);
+});
+
+test("what is no payment is refused and not noted", async () => {
+  gateway = await startGateway({ seed: 1, steps: [{ startMs: 0, workMs: 0 }] });
+  gateway.start(Date.now());
+  expect(await post(`${gateway.url}/payment/a`)).toBe(404);
+  expect((await gateway.report()).eventIds).toEqual([]);
+});
+
+test("the overhead of a call is what remains without the gateway's work", async () => {
+  gateway = await startGateway({ seed: 1, steps: [{ startMs: 0, workMs: 20 }] });
+  const overhead = await measureCallOverhead({ url: gateway.url, concurrency: 16, bodyBytes: 4_000 });
+  expect(overhead.samples).toBe(400);
+  expect(overhead.p50Ms).toBeGreaterThan(0);
+  expect(overhead.p50Ms).toBeLessThan(20);
+});
+
+test("calls are told by the message they are for; an event id that was never sent is a stranger", () => {
+  const attempts = {
+    eventIds: ["b", "x", "a", "b"],
+    arrivedMs: Float64Array.of(1, 2, 3, 4),
+    answeredMs: Float64Array.of(2, 3, Number.NaN, 5),
+    status: Uint16Array.of(200, 200, 0, 200),
+    open: Uint16Array.of(1, 1, 1, 2),
+  };
+  const ids = ["a", undefined, "b"];
+  const { attempts: told, strangers } = attribute(attempts, { length: 3, eventId: (i) => ids[i] });
+  expect(told.message).toEqual([2, -1, 0, 2]);
+  expect(told.answeredMs).toEqual([2, 3, null, 5]);
+  expect(strangers).toEqual(["x"]);
+});
