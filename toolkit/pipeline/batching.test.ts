@@ -69,6 +69,22 @@ test("a batch that is not full is written when its first message has waited with
   await pipeline.stop();
 });
 
+test("a batch that is due while all writers are busy is written when one is free, and grows until then", async () => {
+  const { source, clock, writes, gates, pipeline } = start({ size: 10, withinMs: 20 }, { hold: true });
+  source.push(upTo(10));
+  await until("the first write", () => writes.length === 1);
+  source.push([10]);
+  await clock.advance(50);
+  source.push([11]);
+  await clock.advance(50);
+  expect(writes.length).toBe(1);
+  gates.shift()?.();
+  await until("the second write", () => writes.length === 2);
+  expect(writes[1]).toMatchObject({ values: [10, 11], trigger: "time" });
+  gates.shift()?.();
+  await pipeline.stop();
+});
+
 test("with withinMs 0 a lone message is written as soon as nothing more is at hand", async () => {
   const { source, clock, writes, pipeline } = start({ size: 1_000 });
   await eventLoopTurns(1);
@@ -118,8 +134,12 @@ test("of several batches that wait, the oldest is written first", async () => {
   gates.shift()?.();
   await until("the second write", () => writes.length === 2);
   expect(writes[1]).toMatchObject({ key: "negative", values: [-1, -2] });
+  // The younger one still grows: there is no writer for it yet.
+  source.push([3]);
+  await eventLoopTurns(1);
   gates.shift()?.();
   await until("the third write", () => writes.length === 3);
+  expect(writes[2]).toMatchObject({ key: "positive", values: [2, 3] });
   gates.shift()?.();
   await pipeline.stop();
 });

@@ -21,6 +21,24 @@ test("a paused pipeline pulls nothing, finishes what it has, and goes on where i
   await pipeline.stop();
 });
 
+test("a source that has nothing is asked for no more than maxInFlight, whatever the processors could hold", async () => {
+  const source = memorySource<number>();
+  const pipeline = startPipeline({
+    source,
+    maxInFlight: 30,
+    processors: { concurrency: 5, maxDemand: 40 },
+    process: (message) => message,
+    write: () => new Promise<void>(() => {}),
+  });
+  await eventLoopTurns(3);
+  expect(source.demand).toBe(30);
+  source.push(upTo(10));
+  await eventLoopTurns(3);
+  expect(source.demand).toBe(20);
+  expect(pipeline.stats()).toMatchObject({ inFlight: 10, sourceDemand: 20 });
+  await pipeline.stop({ deadlineMs: 0 });
+});
+
 test("a paused pipeline can be stopped", async () => {
   const source = memorySource<number>();
   const pipeline = startPipeline({ source, process: (message) => message, write() {} });
@@ -100,8 +118,9 @@ test("more processors begin at once; fewer take effect as handlers finish, and n
     await eventLoopTurns(2);
   }
   expect(atWork()).toBe(1);
-  // Back up before the retired ones have finished: never more at work than asked for.
+  // Up again before the retired ones have finished: never more at work than asked for.
   pipeline.setProcessorConcurrency(3);
+  await until("three handlers", () => atWork() === 3);
   pipeline.setProcessorConcurrency(1);
   pipeline.setProcessorConcurrency(3);
   await eventLoopTurns(2);

@@ -96,29 +96,33 @@ test("a batch that waits to be tried again does not outlive the deadline", async
   expect(clock.timers).toBe(0);
 });
 
-test("no handler begins after the deadline", async () => {
-  const source = memorySource<number>();
-  const clock = fakeClock();
-  const begun: number[] = [];
-  const gates: (() => void)[] = [];
-  const pipeline = startPipeline({
-    source,
-    clock,
-    process(message) {
-      begun.push(message.value);
-      return new Promise<typeof message>((open) => gates.push(() => open(message)));
-    },
-    write() {},
-  });
-  source.push(upTo(10));
-  await until("the first handler", () => begun.length === 1);
-  const stopped = pipeline.stop({ deadlineMs: 10 });
-  await clock.advance(10);
-  await stopped;
-  gates[0]?.();
-  await eventLoopTurns(3);
-  expect(begun).toEqual([0]);
-});
+test.each([{}, { partitionBy: () => "one key" }])(
+  "no handler begins after the deadline: %o",
+  async (byKey) => {
+    const source = memorySource<number>();
+    const clock = fakeClock();
+    const begun: number[] = [];
+    const gates: (() => void)[] = [];
+    const pipeline = startPipeline({
+      source,
+      clock,
+      processors: byKey,
+      process(message) {
+        begun.push(message.value);
+        return new Promise<typeof message>((open) => gates.push(() => open(message)));
+      },
+      write() {},
+    });
+    source.push(upTo(10));
+    await until("the first handler", () => begun.length === 1);
+    const stopped = pipeline.stop({ deadlineMs: 10 });
+    await clock.advance(10);
+    await stopped;
+    gates[0]?.();
+    await eventLoopTurns(3);
+    expect(begun).toEqual([0]);
+  },
+);
 
 test("stopping again brings the deadline forward, and never back", async () => {
   const source = memorySource<number>();
@@ -131,12 +135,14 @@ test("stopping again brings the deadline forward, and never back", async () => {
   });
   source.push([1]);
   await until("the write", () => pipeline.stats().batchers.default?.writing === 1);
-  void pipeline.stop({ deadlineMs: 500 });
+  void pipeline.stop();
   await clock.advance(100);
+  void pipeline.stop({ deadlineMs: 300 });
   const stopped = pipeline.stop({ deadlineMs: 5_000 });
-  await clock.advance(399);
+  await clock.advance(299);
   expect(source.state).toBe("stopped");
-  void pipeline.stop({ deadlineMs: 0 });
+  await clock.advance(1);
+  expect(source.state).toBe("closed");
   expect((await stopped).handedBack).toBe(1);
 });
 

@@ -4,6 +4,7 @@ import { captureEvents } from "../testing/event-capture.ts";
 import { eventLoopTurns } from "../testing/fake-clock.ts";
 import { memorySource } from "../testing/memory-source.ts";
 import { testBatch, testMessage } from "../testing/messages.ts";
+import { until } from "../testing/until.ts";
 import type { AnyMessage } from "./message.ts";
 import { startPipeline } from "./pipeline.ts";
 
@@ -153,6 +154,40 @@ test("a failed handler that throws is called again, and nothing is acknowledged 
   expect(attempts).toEqual([1, 2, 3]);
   expect(failures.events.map(({ attempt }) => attempt)).toEqual([1, 2]);
   expect((await pipeline.stop()).failed).toBe(1);
+});
+
+test("failed messages are stored together, whatever batch key they had", async () => {
+  const source = memorySource<number>();
+  const calls: number[] = [];
+  const pipeline = startPipeline({
+    source,
+    process: (message) => message.by(`key ${message.value}`).fail("no"),
+    write() {},
+    failed: (messages) => void calls.push(messages.length),
+  });
+  await testBatch(source, upTo(5));
+  expect(calls).toEqual([5]);
+  await pipeline.stop();
+});
+
+test("a failed handler that ends after the deadline acknowledges nothing", async () => {
+  const source = memorySource<number>();
+  let finish: () => void = () => {};
+  const pipeline = startPipeline({
+    source,
+    process: (message) => message.fail("no"),
+    write() {},
+    failed: () =>
+      new Promise<void>((resolve) => {
+        finish = resolve;
+      }),
+  });
+  source.push([1]);
+  await until("the failed message", () => pipeline.stats().failing === 1);
+  expect((await pipeline.stop({ deadlineMs: 0 })).handedBack).toBe(1);
+  finish();
+  await eventLoopTurns(2);
+  expect(source.acknowledged).toEqual([]);
 });
 
 test("messages go to the batcher they name; an unknown name fails the message", async () => {

@@ -42,7 +42,6 @@ export function writeSink(
     retry: batcher.retry,
     partFailed,
     onWritten(batch, attempt, durationMs) {
-      if (account.isClosed) return;
       if (writtenEvent.active) {
         const { trigger } = batch;
         writtenEvent.emit({ ...names, messages: batch.messages.length, attempt, trigger, durationMs });

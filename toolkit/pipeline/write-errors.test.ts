@@ -213,6 +213,27 @@ test("a write may fail single messages and keep the others, also before it throw
   await pipeline.stop();
 });
 
+test("a message that a write failed before a permanent error is not written again", async () => {
+  const source = memorySource<number>();
+  const seen: number[][] = [];
+  const pipeline = startPipeline({
+    source,
+    process: (message) => message,
+    batcher: { size: 4, retry: { isTransient } },
+    write(batch) {
+      seen.push([...batch.values]);
+      if (seen.length > 1) return;
+      batch.messages[0]?.fail("refused", "write");
+      throw new Error("constraint");
+    },
+    failed() {},
+  });
+  const { failed } = await testBatch(source, upTo(4));
+  expect(failed.map(({ value }) => value)).toEqual([0]);
+  expect(seen).toEqual([[0, 1, 2, 3], [1], [2, 3]]);
+  await pipeline.stop();
+});
+
 test("an error in isTransient is a bug, and stops the pipeline", async () => {
   const source = memorySource<number>();
   const pipeline = startPipeline({
