@@ -151,7 +151,8 @@ function median(values: readonly number[]): number {
   return sorted[sorted.length >> 1] as number;
 }
 
-function table(results: readonly EngineResult[]): string {
+/** The figures as a table. */
+export function engineTable(results: readonly EngineResult[]): string {
   const rate = (perSecond: number) => `${(perSecond / 1e6).toFixed(2)} M/s`;
   const lines = results.map((result) => {
     const what = `${result.handler}, ${result.eventsPerDispatch} a dispatch`.padEnd(22);
@@ -166,7 +167,7 @@ function table(results: readonly EngineResult[]): string {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  console.log(table(await benchEngine()));
+  console.log(engineTable(await benchEngine()));
   const { messagesPerSecond, p50Ms, p99Ms, maxMs } = await benchEngineLatency();
   const figures = [p50Ms, p99Ms, maxMs].map((ms) => ms.toFixed(2)).join(", ");
   console.log(`added latency at ${messagesPerSecond.toFixed(0)} messages/s, ms: p50, p99, max = ${figures}`);
