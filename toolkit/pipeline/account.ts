@@ -25,8 +25,8 @@ export class Account {
   inFlight = 0;
   /** In flight for ever: failed, and there is no failed handler. */
   stranded = 0;
-  /** Asynchronous `process` handlers at work. */
-  handling = 0;
+  /** `process` has returned a promise: messages come one by one, as these are settled. */
+  isAsync = false;
   isClosed = false;
   readonly #source: Source<unknown, unknown>;
   readonly #pipeline: string;

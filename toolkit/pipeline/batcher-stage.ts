@@ -130,12 +130,12 @@ export class BatcherStage {
   }
 
   /**
-   * Orders a look at what is due, when all that is at hand has been handed on. While handlers are asynchronous, more
-   * may come before the event loop has gone round: then it is at the end of that round.
+   * Orders a look at what is due, when all that is at hand has been handed on. Where handlers are asynchronous, more
+   * may be at hand before the event loop has gone round: then it is at the end of that round.
    */
   #considerRelease(): void {
     if (this.#open.size === 0 || this.outlet.room === 0) return;
-    if (this.#options.account.handling === 0) {
+    if (!this.#options.account.isAsync) {
       this.#options.scheduler.whenIdle(this.#release);
     } else if (!this.#isTurnOrdered) {
       this.#isTurnOrdered = true;

@@ -99,11 +99,10 @@ export class Processor {
           const result = process(message);
           if (result !== message) {
             if (isThenable(result)) {
-              const rest = messages.slice(i + 1);
-              messages.length = kept;
+              account.isAsync = true;
               account.dropped(revoked);
-              this.#pass(messages, failed);
-              return this.#handleAsync(message, result, rest);
+              this.#pass(messages.slice(0, kept), failed);
+              return this.#handleAsync(message, result, messages.slice(i + 1));
             }
             message.fail(notTheMessage(result));
           }
@@ -135,13 +134,10 @@ export class Processor {
         this.#pass(passing, failed);
         passing = [];
         failed = undefined;
-        account.handling++;
         try {
           result = await result;
         } catch (error) {
           result = message.fail(error);
-        } finally {
-          account.handling--;
         }
       }
       if (result !== message) message.fail(notTheMessage(result));
