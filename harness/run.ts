@@ -3,44 +3,32 @@
  * concludes nothing.
  */
 import { mkdirSync } from "node:fs";
-import type pg from "pg";
 import { CannotRun, Interrupted } from "./cannot-run.ts";
 import { breakThings, limitsOf } from "./faults/faults.ts";
 import { type AttachedGateway, attachGateway } from "./gateway/attach.ts";
 import type { Lab, Profile, Scenario } from "./lab.ts";
-import { type LiveLedger, prepareLoad, type RunningLoad, toRecord } from "./load/load.ts";
-import { type Plan, planMessages, type SentMessage } from "./load/messages.ts";
+import { messagesOf, prepareLoad, type RunningLoad, toRecord } from "./load/load.ts";
+import { planMessages } from "./load/messages.ts";
 import { schedule } from "./load/schedule.ts";
 import { createPlace, type Place } from "./place.ts";
-import { type CommitProbe, committedOffsets, startCommitProbe } from "./probe/commits.ts";
+import { type CommitProbe, committedOffsets, endOffsets, startCommitProbe } from "./probe/commits.ts";
+import { readTables } from "./probe/final-read.ts";
 import { isGroupReady, startGroupProbe } from "./probe/group.ts";
-import { calibrate, describeHost, watchHost } from "./probe/host.ts";
-import { descendantsOf, processTable } from "./probe/processes.ts";
-import { keepsCommitTimes, tableReader } from "./probe/tables.ts";
+import { calibrate, describeHost } from "./probe/host.ts";
+import { databaseClockSkewMs, keepsCommitTimes, tableReader } from "./probe/tables.ts";
 import { type Fault, type RunRecord, recordVersion } from "./record/record.ts";
-import { createLocator, encodeTable, type Locator, type Messages, type Row } from "./record/tables.ts";
+import { createLocator } from "./record/tables.ts";
 import { stopAtExit } from "./stack/shutdown.ts";
-import { type ServiceName, type Stack, serviceNames } from "./stack/stack.ts";
+import type { Stack } from "./stack/stack.ts";
 import { workerEnvironment } from "./subject/contract.ts";
 import { type Crew, createCrew } from "./subject/crew.ts";
 import type { Subject } from "./subject/resolve.ts";
-import { pauseFor, until } from "./until.ts";
+import { until, untilAborted } from "./until.ts";
+import { type Progress, startWatch } from "./watch.ts";
 
 const readyWithinMs = 30_000;
-const sampleEveryMs = 250;
 /** Between the order to start and the first message: time for the order to arrive. */
 const leadMs = 150;
-
-/** Where a run is, for people. Rates and counts are so far. */
-export interface Progress {
-  readonly step: "place" | "worker" | "load" | "settle" | "read";
-  readonly atMs?: number;
-  readonly ofMs?: number;
-  readonly phase?: string;
-  readonly sent?: number;
-  readonly committed?: number;
-  readonly event?: string;
-}
 
 export interface RunOptions {
   readonly lab: Lab;
@@ -193,7 +181,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
     tableOf: (message) => lab.tables.findIndex((table) => table.belongs(messages.at(message))),
     now,
   });
-  const watch = startWatch(run, probe, now, loadMs);
+  const watch = startWatch({ stack, crew, ledger: load.ledger, probe, phases, now, onProgress });
   const group = startGroupProbe(place.admin, place.groupId, now);
   const stop = AbortSignal.any([run.signal, run.lost]);
   let faults: Fault[] = [];
@@ -229,16 +217,8 @@ async function measure(run: Measuring): Promise<RunRecord> {
   }
   await probe.look();
   const host = { ...describeHost(), calibration: run.calibration, duringRun: await watch.end() };
-  const endOffsets = await endOffsetsOf(place, lab);
-  const ledger = toRecord(load.ledger, endOffsets, stoppedMs);
-  const tables: RunRecord["tables"] = [];
-  const zero = startedAt + clockSkewMs;
-  for (const [i, reader] of readers.entries()) {
-    const locator = locators[i];
-    if (locator === undefined) continue;
-    const rows = withFirstCommits(await reader.readAll(zero), locator, probe, zero);
-    tables.push(encodeTable(reader.table, rows, messages, locator));
-  }
+  const ends = await endOffsets(place.admin, place.topic, lab.partitions);
+  const tables = await readTables(readers, locators, messages, probe, startedAt + clockSkewMs);
   return {
     version: recordVersion,
     lab: lab.name,
@@ -267,85 +247,20 @@ async function measure(run: Measuring): Promise<RunRecord> {
     topic: { name: place.topic, partitions: lab.partitions },
     phases: phases.map(({ name, startMs, endMs, perSecond }) => ({ name, startMs, endMs, perSecond })),
     faults,
-    ledger,
+    ledger: toRecord(load.ledger, ends, stoppedMs),
     tables,
     commitSamples: probe.samples,
     linkSamples: watch.links,
-    workers: crew.toRecord(startedAt),
+    workers: crew.toRecord(startedAt, group.samples),
     groupSamples: group.samples,
     ...(run.gateway === undefined ? {} : { gateway: await run.gateway.record(messages) }),
     settled: { atMs: settledMs, drained },
   };
 }
 
-/** Samples processes and proxies, and tells how far the run is. */
-function startWatch(run: Measuring, probe: CommitProbe, now: () => number, loadMs: number) {
-  const links: RunRecord["linkSamples"] = [];
-  const owned = new Set<number>();
-  // The servers of an external or containerised stack are not our children: what they use cannot be told from the rest.
-  let isQuiet = false;
-  const canTell = run.stack.processIds().length > 0;
-  const host = watchHost((pid) => owned.has(pid));
-  const look = async (): Promise<void> => {
-    const table = await processTable();
-    for (const pid of descendantsOf(table, [process.pid, ...run.stack.processIds()])) owned.add(pid);
-    host.sample(table);
-    run.crew.sample(table);
-    const atMs = now();
-    for (const service of serviceNames) note(service, atMs);
-    const phase = run.scenario.load.phases[phaseAt(run, atMs)]?.name;
-    const committed =
-      probe.samples.at(-1)?.committed.reduce((sum, offset) => sum + Math.max(0, offset), 0) ?? 0;
-    if (isQuiet) return;
-    if (
-      run.crew.hasUnready() &&
-      (await isGroupReady(run.place.admin, run.place.groupId, run.place.topic, run.lab.partitions))
-    ) {
-      run.crew.markReady();
-    }
-    run.onProgress({
-      step: atMs < loadMs ? "load" : "settle",
-      atMs: Math.max(0, atMs),
-      ofMs: loadMs,
-      sent: run.load.ledger.acknowledged,
-      committed,
-      ...(phase === undefined ? {} : { phase }),
-    });
-  };
-  const note = (service: ServiceName, atMs: number): void => {
-    const bytes = run.stack.link(service)?.bytes();
-    if (bytes !== undefined) {
-      links.push({ atMs, service, toServiceBytes: bytes.toService, toWorkerBytes: bytes.toWorker });
-    }
-  };
-  let last = look();
-  const timer = setInterval(() => {
-    last = last.then(look, look);
-  }, sampleEveryMs);
-  return {
-    links,
-    /** Tells nothing more. */
-    quiet() {
-      isQuiet = true;
-    },
-    async end() {
-      clearInterval(timer);
-      await last.catch(() => undefined);
-      const duringRun = host.end(await processTable());
-      return canTell ? duringRun : { ...duringRun, foreignCpuShare: null };
-    },
-  };
-}
-
-function phaseAt(run: Measuring, atMs: number): number {
-  return schedule(run.scenario.load.phases).findIndex(
-    ({ startMs, endMs }) => atMs >= startMs && atMs < endMs,
-  );
-}
-
 /** Until everything that was acknowledged is committed, or the time is up. */
 async function settle(run: Measuring, probe: CommitProbe, signal: AbortSignal): Promise<boolean> {
-  const ends = await endOffsetsOf(run.place, run.lab);
+  const ends = await endOffsets(run.place.admin, run.place.topic, run.lab.partitions);
   try {
     await until(
       "the backlog to be committed",
@@ -360,85 +275,6 @@ async function settle(run: Measuring, probe: CommitProbe, signal: AbortSignal): 
     run.signal.throwIfAborted();
     return false;
   }
-}
-
-/** Waits for `work`; returns early, without an error, when `signal` is aborted. */
-async function untilAborted(signal: AbortSignal, work: Promise<unknown>): Promise<void> {
-  const ended = new AbortController();
-  const aborted = pauseFor(2 ** 30, AbortSignal.any([signal, ended.signal])).catch(() => undefined);
-  try {
-    await Promise.race([
-      work.catch((error: unknown) => {
-        if (!signal.aborted) throw error;
-      }),
-      aborted,
-    ]);
-  } finally {
-    ended.abort();
-  }
-}
-
-/** A row that was changed later keeps the time at which it was first seen. */
-function withFirstCommits(
-  rows: readonly Row[],
-  locator: Locator,
-  probe: CommitProbe,
-  zeroEpochMs: number,
-): Row[] {
-  const messages = rows.map((row) => locator.find(locator.keyOfRow(row.values)));
-  const count = new Map<number | undefined, number>();
-  for (const message of messages) count.set(message, (count.get(message) ?? 0) + 1);
-  return rows.map((row, i) => {
-    const message = messages[i];
-    // Of several rows of one message, each keeps its own time.
-    if ((count.get(message) ?? 0) > 1) return row;
-    const seenMs = (probe.committedEpochMs[message ?? -1] ?? Number.NaN) - zeroEpochMs;
-    return row.committedMs !== null && seenMs < row.committedMs
-      ? { ...row, committedMs: Math.round(seenMs * 10) / 10 }
-      : row;
-  });
-}
-
-function messagesOf(plan: Plan, topic: string, ledger: LiveLedger): Messages {
-  return {
-    length: plan.length,
-    at: (index): SentMessage => ({
-      ...plan.at(index),
-      topic,
-      offset: ledger.offset[index] ?? -1,
-      event: plan.event(index),
-      value: () => plan.value(index),
-    }),
-    eventId: plan.eventId,
-    atOrigin(partition, offset) {
-      const index = ledger.byOffset[partition]?.[offset] ?? -1;
-      return index < 0 ? undefined : index;
-    },
-  };
-}
-
-async function endOffsetsOf(place: Place, lab: Lab): Promise<number[]> {
-  const ends = new Array<number>(lab.partitions).fill(0);
-  for (const { partition, high } of await place.admin.fetchTopicOffsets(place.topic))
-    ends[partition] = Number(high);
-  return ends;
-}
-
-/** How far the database's clock is ahead of ours: the best of five looks, error at most half a round trip. */
-async function databaseClockSkewMs(client: pg.Client): Promise<number> {
-  let best = { roundTripMs: Number.POSITIVE_INFINITY, skewMs: 0 };
-  for (let i = 0; i < 5; i += 1) {
-    const before = Date.now();
-    const { rows } = await client.query<{ at: number }>(
-      "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS at",
-    );
-    const after = Date.now();
-    if (after - before < best.roundTripMs) {
-      best = { roundTripMs: after - before, skewMs: (rows[0]?.at ?? after) - (before + after) / 2 };
-    }
-  }
-  // Within the resolution of our own clock there is no skew to speak of.
-  return Math.abs(best.skewMs) <= best.roundTripMs + 2 ? 0 : Math.round(best.skewMs);
 }
 
 function environmentOf(

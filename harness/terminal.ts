@@ -1,7 +1,7 @@
 /** What people see: one line that moves while a run is under way, and the verdict at its end. */
 import { styleText } from "node:util";
-import type { Progress } from "./run.ts";
 import type { RunVerdict, Verdict } from "./verdict/verdict.ts";
+import type { Progress } from "./watch.ts";
 
 const marks: Record<Verdict, string> = { pass: "✔", fail: "✘", unknown: "?" };
 const colours: Record<Verdict, "green" | "red" | "yellow"> = {

@@ -55,3 +55,19 @@ export function pauseFor(ms: number, signal?: AbortSignal): Promise<void> {
     }
   });
 }
+
+/** Waits for `work`; returns early, without an error, when `signal` is aborted. */
+export async function untilAborted(signal: AbortSignal, work: Promise<unknown>): Promise<void> {
+  const ended = new AbortController();
+  const aborted = pauseFor(2 ** 30, AbortSignal.any([signal, ended.signal])).catch(() => undefined);
+  try {
+    await Promise.race([
+      work.catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      }),
+      aborted,
+    ]);
+  } finally {
+    ended.abort();
+  }
+}

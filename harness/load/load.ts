@@ -2,6 +2,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Ledger } from "../record/record.ts";
+import type { Messages } from "../record/tables.ts";
+import type { Plan, SentMessage } from "./messages.ts";
 import type { FromGenerator, GeneratorOrder, ToGenerator } from "./protocol.ts";
 
 const maxErrors = 5;
@@ -150,5 +152,24 @@ export function toRecord(
     ackedMs: [...ledger.ackedMs].map(roundTo),
     errors: [...ledger.errors],
     endOffsets: [...endOffsets],
+  };
+}
+
+/** The planned messages with the places the ledger knows of; grows with it. */
+export function messagesOf(plan: Plan, topic: string, ledger: LiveLedger): Messages {
+  return {
+    length: plan.length,
+    at: (index): SentMessage => ({
+      ...plan.at(index),
+      topic,
+      offset: ledger.offset[index] ?? -1,
+      event: plan.event(index),
+      value: () => plan.value(index),
+    }),
+    eventId: plan.eventId,
+    atOrigin(partition, offset) {
+      const index = ledger.byOffset[partition]?.[offset] ?? -1;
+      return index < 0 ? undefined : index;
+    },
   };
 }

@@ -153,3 +153,10 @@ export async function committedOffsets(
   }
   return committed;
 }
+
+/** End offset of each partition: how many messages the broker holds. */
+export async function endOffsets(admin: Admin, topic: string, partitions: number): Promise<number[]> {
+  const ends = new Array<number>(partitions).fill(0);
+  for (const { partition, high } of await admin.fetchTopicOffsets(topic)) ends[partition] = Number(high);
+  return ends;
+}

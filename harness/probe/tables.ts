@@ -39,6 +39,23 @@ export async function keepsCommitTimes(client: pg.Client): Promise<boolean> {
   return rows[0]?.track_commit_timestamp === "on";
 }
 
+/** How far the database's clock is ahead of ours: the best of five looks, error at most half a round trip. */
+export async function databaseClockSkewMs(client: pg.Client): Promise<number> {
+  let best = { roundTripMs: Number.POSITIVE_INFINITY, skewMs: 0 };
+  for (let i = 0; i < 5; i += 1) {
+    const before = Date.now();
+    const { rows } = await client.query<{ at: number }>(
+      "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS at",
+    );
+    const after = Date.now();
+    if (after - before < best.roundTripMs) {
+      best = { roundTripMs: after - before, skewMs: (rows[0]?.at ?? after) - (before + after) / 2 };
+    }
+  }
+  // Within the resolution of our own clock there is no skew to speak of.
+  return Math.abs(best.skewMs) <= best.roundTripMs + 2 ? 0 : Math.round(best.skewMs);
+}
+
 export function tableReader(client: pg.Client, table: LabTable, commitTimes: boolean): TableReader {
   const name = pg.escapeIdentifier(table.name);
   const committed = commitTimes

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { CannotRun } from "../cannot-run.ts";
 import { groupUsage, type ProcessUsage } from "../probe/processes.ts";
-import type { WorkerRecord } from "../record/record.ts";
+import type { GroupSample, WorkerRecord } from "../record/record.ts";
 import { type Exit, startWorker, type WorkerProcess } from "./worker.ts";
 
 /** The contract gives a worker 10 s after SIGTERM. */
@@ -30,8 +30,6 @@ export interface CrewOptions {
 export interface Crew {
   /** Starts one more worker; its id is `w1`, `w2` and so on over the run. */
   start(): Promise<WorkerProcess>;
-  /** Whether a running worker has not been marked ready. */
-  hasUnready(): boolean;
   /** Notes that the group is stable with every partition assigned. */
   markReady(): void;
   /** SIGKILL to the oldest worker that runs; resolves with it when it is gone. */
@@ -45,8 +43,12 @@ export interface Crew {
   running(): readonly WorkerProcess[];
   /** Adds memory and CPU of each running worker. */
   sample(table: readonly ProcessUsage[]): void;
-  /** Times relative to `startedAt` (epoch ms). */
-  toRecord(startedAt: number): WorkerRecord[];
+  /**
+   * Times relative to `startedAt` (epoch ms).
+   * @param group looks at the group: a worker that came later was ready when the group was stable without those
+   *   who were members when it started
+   */
+  toRecord(startedAt: number, group: readonly GroupSample[]): WorkerRecord[];
   /** Throws CannotRun with the end of its output when a worker has already ended. */
   assertAlive(): void;
 }
@@ -81,7 +83,6 @@ export function createCrew(options: CrewOptions): Crew {
       });
       return process;
     },
-    hasUnready: () => running().some(({ readyAt }) => readyAt === undefined),
     markReady() {
       for (const member of running()) member.readyAt ??= Date.now();
     },
@@ -119,7 +120,7 @@ export function createCrew(options: CrewOptions): Crew {
         if (usage !== undefined) samples.push({ at, ...usage });
       }
     },
-    toRecord: (startedAt) => members.map((member) => recordOf(member, startedAt)),
+    toRecord: (startedAt, group) => members.map((member) => recordOf(member, startedAt, group)),
     assertAlive() {
       const dead = members.find(({ process, planned }) => process.exit() !== undefined && !planned);
       if (dead === undefined) return;
@@ -134,14 +135,14 @@ export function createCrew(options: CrewOptions): Crew {
   return crew;
 }
 
-function recordOf(member: Member, startedAt: number): WorkerRecord {
+function recordOf(member: Member, startedAt: number, group: readonly GroupSample[]): WorkerRecord {
   const { process, samples, readyAt, planned } = member;
   const exit = process.exit();
   return {
     id: process.id,
     pid: process.pid,
     startMs: process.startedAt - startedAt,
-    readyMs: readyAt === undefined ? null : readyAt - startedAt,
+    readyMs: readyAt === undefined ? readyAfter(process.startedAt - startedAt, group) : readyAt - startedAt,
     exit:
       exit === undefined
         ? null
@@ -154,4 +155,13 @@ function recordOf(member: Member, startedAt: number): WorkerRecord {
           },
     samples: samples.map(({ at, ...usage }) => ({ atMs: at - startedAt, ...usage })),
   };
+}
+
+function readyAfter(startMs: number, group: readonly GroupSample[]): number | null {
+  const before = new Set(group.findLast(({ atMs }) => atMs < startMs)?.members);
+  const ready = group.find(
+    ({ atMs, state, members }) =>
+      atMs >= startMs && state === "Stable" && members.length > 0 && members.every((id) => !before.has(id)),
+  );
+  return ready?.atMs ?? null;
 }
