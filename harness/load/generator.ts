@@ -15,6 +15,12 @@ const tickMs = 2;
 /** Bound of one request, well under the broker's message.max.bytes. */
 const maxRequestBytes = 400_000;
 const maxRequestMessages = 2_000;
+/**
+ * A fetch that ends inside of a batch brings that batch again: events of this weight travel few at a time, so that
+ * bytes at the proxy tell events.
+ */
+const largeEventBytes = 8_000;
+const maxLargeEvents = 4;
 /** A generator this late will not catch up: it stops, and the run is unknown. */
 const hopelesslyLateMs = 3_000;
 const reportEveryMs = 50;
@@ -83,7 +89,8 @@ async function generate(order: GeneratorOrder): Promise<void> {
 function requestEnd(plan: Plan, due: Float64Array, first: number, at: number, eventBytes: number): number {
   let bytes = 0;
   let end = first;
-  while (end < plan.length && (due[end] ?? 0) <= at && end - first < maxRequestMessages) {
+  const most = eventBytes < largeEventBytes ? maxRequestMessages : maxLargeEvents;
+  while (end < plan.length && (due[end] ?? 0) <= at && end - first < most) {
     bytes += plan.at(end).malformation === "oversized" ? maxRequestBytes : eventBytes;
     if (end > first && bytes > maxRequestBytes) break;
     end += 1;

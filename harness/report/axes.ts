@@ -11,7 +11,10 @@ export function panelScales(panel: Panel, sizes: Sizes): { left: Scale; right: S
   const room = Math.max(2, Math.floor(sizes.panelHeight / 42));
   const scale = (axis: Axis, side: "left" | "right") => {
     const shown = panel.series.filter((series) => (series.axis ?? "left") === side);
-    const values = shown.flatMap((series) => series.points.map(([, y]) => y));
+    const values = shown.flatMap(({ points, spread = [] }) => [
+      ...points.map(([, y]) => y),
+      ...spread.flat(),
+    ]);
     const limits = side === "left" ? (panel.limits ?? []).map((limit) => limit.value) : [];
     return scaleFor({ axis, values: values.concat(limits), room, fit: "zero-to-tick" });
   };

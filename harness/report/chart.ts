@@ -29,6 +29,8 @@ export interface Series {
   /** line: joined; step: holds until the next point; dots: unjoined; area: line filled to zero. */
   readonly kind: "line" | "step" | "dots" | "area";
   readonly points: readonly (readonly [x: number, y: number])[];
+  /** For each point its lowest and highest observation, drawn as an upright bar. */
+  readonly spread?: readonly (readonly [low: number, high: number])[];
   /** Which y axis; `right` needs `Panel.right`. */
   readonly axis?: "left" | "right";
   readonly dashed?: boolean;

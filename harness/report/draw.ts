@@ -142,6 +142,9 @@ function hidden({ kind, min, max }: Scale, place: object): ScaleOptionsByType<"l
 /** Longer than any line: chart.js thins undashed lines by whole px, and ours are thinned already, finer. */
 const unbrokenDash = [1e7, 1];
 
+/** So few that each is a result of its own, and can be large. */
+const fewPoints = 24;
+
 function datasetsOf(series: PlottedSeries, panel: number, order: number): ChartDataset<"line">[] {
   const { style } = series;
   const isDots = style.kind === "dots";
@@ -161,7 +164,7 @@ function datasetsOf(series: PlottedSeries, panel: number, order: number): ChartD
     fill: style.kind === "area" ? "start" : false,
     backgroundColor: translucent(style.colour, 0.22),
     pointStyle: style.marker ?? false,
-    pointRadius: isDots ? 2.6 : 0,
+    pointRadius: isDots ? (series.points.length <= fewPoints ? 5.2 : 2.6) : 0,
     pointBorderWidth: isDots ? 0 : 1.2,
     pointBackgroundColor: isDots ? translucent(style.colour, 0.75) : style.colour,
     pointBorderColor: isDots ? translucent(style.colour, 0.75) : ink.paper,
@@ -215,7 +218,7 @@ function paintStroke(context: Context, { from, to, colour, width, dash }: Stroke
 function paintMarkers(context: Context, layout: Layout, series: readonly PlottedSeries[]): void {
   for (const [index, { style, pixels }] of series.entries()) {
     if (style.kind === "dots") continue;
-    const apart = pixels.length <= 24 ? 0 : (layout.plotRight - layout.plotLeft) / 8;
+    const apart = pixels.length <= fewPoints ? 0 : (layout.plotRight - layout.plotLeft) / 8;
     let next = layout.plotLeft + (apart * (index + 0.5)) / series.length;
     for (const [x, y] of pixels) {
       if (x < next || x > layout.plotRight) continue;

@@ -108,6 +108,8 @@ function layOutWith(
       texts.push(...yTickTexts(right, yOfRight, { x: plotRight + 8, align: "left" }, sizes, measure));
     for (const limit of panel.limits ?? [])
       overStrokes.push(limitLine(yOf(limit.value), plotLeft, plotRight));
+    for (const one of series)
+      overStrokes.push(...spreadBars(one, xOf, one.axis === "right" ? yOfRight : yOf, area));
     const empty = series.every((one) => one.pixels.length === 0) ? [emptyText(area)] : [];
     texts.push(...empty);
     if (names === "beside") {
@@ -177,6 +179,27 @@ function limitLine(y: number, left: number, right: number): Stroke {
   return { from: [left, y], to: [right, y], colour: roles.limit.colour, width: 1.3, dash: limitDash };
 }
 
+/** From the lowest to the highest observation of each point, with a short cap at both ends; within the panel. */
+function spreadBars(
+  { series, style }: PlottedSeries,
+  xOf: (value: number) => number,
+  yOf: (value: number) => number,
+  area: Box,
+): Stroke[] {
+  const cap = 4;
+  return (series.spread ?? []).flatMap(([low, high], i) => {
+    const at = xOf(series.points[i]?.[0] ?? Number.NaN);
+    const [bottom, top] = [low, high].map((value) => within(yOf(value), area.top, area.bottom));
+    if (![at, bottom, top].every(Number.isFinite) || bottom === undefined || top === undefined) return [];
+    const line = { colour: style.colour, width: 1.6 };
+    return [
+      { ...line, from: [at, bottom], to: [at, top] },
+      { ...line, from: [at - cap, bottom], to: [at + cap, bottom] },
+      { ...line, from: [at - cap, top], to: [at + cap, top] },
+    ];
+  });
+}
+
 /**
  * Each series of a panel gets its role's colour and a marker that no other of its kind (joined or dots)
  * has; a repeated role gets other dashes.
@@ -194,7 +217,8 @@ function stylesOf(panel: Panel): SeriesStyle[] {
       colour,
       cased,
       dash: dashes[(series.dashed ? repeat + 1 : repeat) % dashes.length] ?? [],
-      marker: markers[index % markers.length],
+      // What should be and not what was: a plain line, without marks that could be taken for measurements.
+      marker: series.role === "limit" ? undefined : markers[index % markers.length],
     };
   });
 }

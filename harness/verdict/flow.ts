@@ -58,8 +58,8 @@ const lookEveryMs = 100;
 const settlingShare = 0.25;
 const maxSettlingMs = 1_000;
 const sizedMessages = 64;
-/** Framing of a record and its share of a batch's header and of fetches; an estimate for runs that did not drain. */
-const framingBytes = 100;
+/** For runs that did not drain: framing, and bytes fetched twice, at most; errs in the worker's favour. */
+const mostWireShare = 1.25;
 
 const known = new WeakMap<Evidence, Flow>();
 
@@ -200,7 +200,7 @@ function pulledEvents({ record }: Evidence, messageBytes: number): { atMs: numbe
   const acknowledged = record.ledger.offset.filter((offset) => offset >= 0).length;
   const total = last.toWorkerBytes - before.toWorkerBytes;
   const eventBytes =
-    record.settled.drained && acknowledged > 0 ? total / acknowledged : messageBytes + framingBytes;
+    record.settled.drained && acknowledged > 0 ? total / acknowledged : messageBytes * mostWireShare;
   return samples
     .filter(({ atMs }) => atMs >= before.atMs)
     .map(({ atMs, toWorkerBytes }) => ({
