@@ -1,0 +1,84 @@
+import { expect, test } from "vitest";
+import { eventLoopTurns } from "../testing/fake-clock.ts";
+import { startConsumer, startProducer, subscribe } from "./stage.ts";
+import { counter, gated, upTo } from "./test-stages.ts";
+
+test("a crashed consumer's undelivered events go to the others; only the chunk it worked on is lost", async () => {
+  const { producer } = counter(999);
+  const lost: number[] = [];
+  const got: number[] = [];
+  let chunks = 0;
+  const clumsy = startConsumer<number>({
+    name: "clumsy",
+    async handleEvents(events) {
+      await Promise.resolve();
+      if (++chunks === 3) {
+        lost.push(...events);
+        throw new Error("dropped it");
+      }
+      got.push(...events);
+    },
+  });
+  const steady = startConsumer<number>({
+    name: "steady",
+    handleEvents: async (events) => void got.push(...events),
+  });
+  subscribe({ consumer: clumsy, to: producer, maxDemand: 20, minDemand: 15 });
+  subscribe({ consumer: steady, to: producer, maxDemand: 20, minDemand: 15 });
+  await expect(clumsy.done).rejects.toThrow("dropped it");
+  await steady.done;
+  expect(lost.length).toBe(5);
+  expect([...got, ...lost].sort((a, b) => a - b)).toEqual(upTo(1_000));
+});
+
+test("events left by a consumer that crashes after the producer ended still find another", async () => {
+  const { producer } = counter(29);
+  const first = gated("first");
+  const got: number[] = [];
+  subscribe({ consumer: first.consumer, to: producer, maxDemand: 30, minDemand: 20 });
+  await producer.done;
+  await eventLoopTurns(2);
+  expect(first.got).toEqual(upTo(10));
+  const second = startConsumer<number>({
+    name: "second",
+    handleEvents: (events) => void got.push(...events),
+  });
+  subscribe({ consumer: second, to: producer });
+  first.consumer.stop();
+  await second.done;
+  expect(got).toEqual(upTo(30).slice(10));
+});
+
+test("a cancelled subscription's demand is not asked for twice", async () => {
+  const { producer, asked } = counter();
+  const slow = gated("slow");
+  const subscription = subscribe({ consumer: slow.consumer, to: producer, maxDemand: 100, minDemand: 90 });
+  await eventLoopTurns(2);
+  subscription.cancel();
+  const got: number[] = [];
+  const other = startConsumer<number>({ name: "other", handleEvents: (events) => void got.push(...events) });
+  const manual = subscribe({ consumer: other, to: producer, demand: "manual" });
+  manual.ask(90);
+  await eventLoopTurns(2);
+  // 10 were in work, the other 90 were given back.
+  expect(got).toEqual(upTo(100).slice(10));
+  expect(asked).toEqual([100]);
+});
+
+test("a producer's crash reaches its permanent consumers, and not its temporary ones", async () => {
+  const producer = startProducer<number>({
+    name: "broken",
+    handleDemand() {
+      throw new Error("no more");
+    },
+  });
+  const permanent = startConsumer<number>({ name: "permanent", handleEvents() {} });
+  const temporary = startConsumer<number>({ name: "temporary", handleEvents() {} });
+  subscribe({ consumer: permanent, to: producer });
+  subscribe({ consumer: temporary, to: producer, cancel: "temporary" });
+  await expect(producer.done).rejects.toThrow("no more");
+  await expect(permanent.done).rejects.toThrow("no more");
+  const { producer: other } = counter(3);
+  subscribe({ consumer: temporary, to: other });
+  await temporary.done;
+});
