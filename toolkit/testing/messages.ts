@@ -10,7 +10,7 @@ export interface Outcome<Value> {
 
 export interface TestOptions {
   readonly partition?: number;
-  /** Default 5,000 ms. */
+  /** Default 4,000 ms. */
   readonly deadlineMs?: number;
 }
 
@@ -33,7 +33,7 @@ export async function testBatch<Value>(
   values: readonly Value[],
   options: TestOptions = {},
 ): Promise<Outcome<Value>> {
-  const deadlineMs = options.deadlineMs ?? 5_000;
+  const deadlineMs = options.deadlineMs ?? 4_000;
   const written: MemoryMessage<Value>[] = [];
   const failed: MemoryMessage<Value>[] = [];
   const waiting = new Set<string>();

@@ -1,5 +1,5 @@
 export interface UntilOptions {
-  /** Default 5,000 ms. */
+  /** Default 4,000 ms. */
   readonly deadlineMs?: number;
 }
 
@@ -12,7 +12,7 @@ export async function until(
   condition: () => boolean,
   options: UntilOptions = {},
 ): Promise<void> {
-  const deadlineMs = options.deadlineMs ?? 5_000;
+  const deadlineMs = options.deadlineMs ?? 4_000;
   const startedAt = performance.now();
   while (!condition()) {
     if (performance.now() - startedAt > deadlineMs) throw new Error(`waited ${deadlineMs} ms for ${what}`);
