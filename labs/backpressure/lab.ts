@@ -1,0 +1,65 @@
+/** backpressure: the producer's rate falls as the processors' work time rises, and nothing blows up. */
+import type { Lab, Scenario } from "../../harness/lab.ts";
+import {
+  noRebalance,
+  pullRateFalls,
+  rateMatchesCapacity,
+  recovers,
+} from "../../harness/verdict/backpressure.ts";
+import { boundedInFlight, boundedMemory } from "../../harness/verdict/bounds.ts";
+import { boundedConcurrency, everyEventAccepted } from "../../harness/verdict/gateway.ts";
+import { capacityChart, flowChart, memoryChart } from "./charts.ts";
+
+/** Constant: what the worker can do changes, and not what is asked of it. */
+const perSecond = 1_000;
+const workMs = [2, 5, 10, 20, 50, 2];
+const steps = (forMs: readonly number[]) =>
+  forMs.map((ms, i) => ({ name: `${workMs[i]} ms`, forMs: ms, perSecond }));
+
+/**
+ * Events of 16 KB, so that megabytes pile up with few calls: on two cores, what bounds the rate must be the work time
+ * and not the processor.
+ */
+const events = { accounts: 200, paddingLength: 14_000, malformedOneIn: 0 };
+
+const full: Scenario = {
+  load: { ...events, phases: steps([6_000, 6_000, 6_000, 6_000, 6_000, 10_000]) },
+  gateway: { workMs },
+  faults: [],
+  worker: { sessionTimeoutMs: 3_000, concurrency: 4, maxInFlight: 64 },
+  settleMs: 30_000,
+  limits: { backlogBytes: 160_000_000, rssGrowthBytes: 96_000_000 },
+};
+
+const quick: Scenario = {
+  load: { ...events, phases: steps([2_000, 2_000, 2_000, 2_000, 2_500, 2_500]) },
+  gateway: { workMs },
+  faults: [],
+  worker: { sessionTimeoutMs: 1_500, concurrency: 4, maxInFlight: 64 },
+  settleMs: 15_000,
+  // Two fifths of the full profile's: what ten seconds can pile up.
+  limits: { backlogBytes: 64_000_000, rssGrowthBytes: 48_000_000 },
+};
+
+const lab: Lab = {
+  name: "backpressure",
+  title: "producer rate falls as processor work time increases; no queue blow-up",
+  question:
+    "How does a worker pull no faster than it can finish, when the service behind it gets slower and slower?",
+  home: import.meta.url,
+  partitions: 4,
+  profiles: { quick, full },
+  tables: [],
+  criteria: [
+    everyEventAccepted,
+    pullRateFalls,
+    rateMatchesCapacity,
+    boundedConcurrency,
+    boundedInFlight,
+    boundedMemory,
+    recovers,
+    noRebalance,
+  ],
+  charts: [capacityChart, flowChart, memoryChart],
+};
+export default lab;

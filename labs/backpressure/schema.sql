@@ -1,0 +1,1 @@
+-- This lab has no tables: the effect of an event is a call that the gateway accepted.
