@@ -4,7 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { chown, cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CannotRun } from "../../cannot-run.ts";
+import { CannotRun, Interrupted } from "../../cannot-run.ts";
 import { type OpenLink, openLink } from "../link.ts";
 import { kafkaAnswers, postgresAnswers, redisAnswers } from "../probes.ts";
 import { NotMet } from "../readiness.ts";
@@ -34,7 +34,7 @@ export interface NativeOptions {
 /**
  * Starts all three servers, in parallel, and waits until each answers.
  *
- * @throws CannotRun, with nothing left behind
+ * @throws CannotRun, or Interrupted when a signal stopped it meanwhile; nothing is left behind
  */
 export async function openNative(options: NativeOptions): Promise<Stack> {
   const { env, onProgress } = options;
@@ -43,7 +43,7 @@ export async function openNative(options: NativeOptions): Promise<Stack> {
   await prepareCache(cache);
   await sweepLeftovers(cache, onProgress);
   await requireSpace(cache, 200, "a run");
-  const run = await createRun(cache);
+  const run = createRun(cache);
   const forget = stopAtExit({ name: "native stack", stop: run.stop, stopNow: run.stopNow });
   try {
     const software = await findSoftware(cache, run, env, onProgress);
@@ -57,7 +57,9 @@ export async function openNative(options: NativeOptions): Promise<Stack> {
     if (kafka === undefined || postgres === undefined || redis === undefined) throw new Error("unreachable");
     return assemble(options.why, run, { kafka, postgres, redis }, forget);
   } catch (error) {
+    const interrupted = run.stopping();
     await run.stop();
+    if (interrupted) throw new Interrupted();
     forget();
     if (error instanceof NotMet) {
       throw diskFull(error, cache) ?? new CannotRun(error.summary, ["the end of its log:", ...error.logTail]);

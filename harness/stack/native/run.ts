@@ -11,9 +11,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { CannotRun } from "../../cannot-run.ts";
+import { CannotRun, Interrupted } from "../../cannot-run.ts";
 import { freePort } from "../ports.ts";
 import type { StackProgress } from "../stack.ts";
 import { end, killTree, removeSharedMemory } from "./ending.ts";
@@ -25,7 +25,7 @@ export interface Run {
    * Starts a program in a process group of its own (a Ctrl-C in the terminal reaches the harness alone, which
    * then ends its servers in order) and records it.
    *
-   * @throws CannotRun when the run is being stopped, or the program cannot be executed
+   * @throws Interrupted when the run is being stopped; CannotRun when the program cannot be executed
    */
   spawn(label: string, file: string, args: readonly string[], options: SpawnOptions): Promise<Started>;
   /** A port on 127.0.0.1 that is free and that no living run of this cache has claimed. */
@@ -62,7 +62,8 @@ export interface Started {
 export const postgresLabel = "postgres";
 const politeEnd = { signal: "SIGQUIT", graceMs: 3_000 } as const;
 
-export async function createRun(cache: string): Promise<Run> {
+/** Synchronous: no signal comes between the making of the folder and its registration for removal. */
+export function createRun(cache: string): Run {
   const self = identify(process.pid);
   if (self === undefined) throw new Error("cannot tell when this process started");
   const { boot, namespace } = processSpace();
@@ -74,7 +75,7 @@ export async function createRun(cache: string): Promise<Run> {
   let stopped = false;
 
   // Others may enter (PostgreSQL's user has to), but not look around.
-  await mkdir(folder, { mode: 0o711 });
+  mkdirSync(folder, { mode: 0o711 });
   for (const part of ["processes", "ports", "logs"]) mkdirSync(join(folder, part), { mode: 0o700 });
 
   const stop = async (): Promise<void> => {
@@ -87,7 +88,7 @@ export async function createRun(cache: string): Promise<Run> {
   return {
     folder,
     spawn: async (label, file, args, options) => {
-      if (stopping !== undefined || stopped) throw new CannotRun("the stack is being stopped");
+      if (stopping !== undefined || stopped) throw new Interrupted();
       const { user, ...rest } = options;
       const child = spawn(file, args, { ...rest, ...user, detached: true });
       const { pid } = child;
@@ -117,10 +118,10 @@ export async function createRun(cache: string): Promise<Run> {
       return stopping;
     },
     stopNow: () => {
-      if (stopped) return;
       stopped = true;
       for (const { identity } of living.values()) killTree(identity);
       removeSharedMemory(join(folder, postgresLabel, "data"));
+      // Also after an orderly stop: a start that it interrupted may have written a last file since.
       rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
     },
   };
@@ -161,10 +162,11 @@ export async function sweepLeftovers(cache: string, onProgress: StackProgress): 
     if (sameBoot && isAlive({ pid: Number(pid), startedAt })) continue;
     onProgress(`removing what an earlier run left behind (process ${pid})`);
     const folder = join(runs, name);
-    await Promise.all(
-      (await recordedProcesses(folder)).map(({ label, identity }) => endByLabel(label, identity)),
-    );
-    removeSharedMemory(join(folder, postgresLabel, "data"));
+    if (sameBoot) {
+      const left = await recordedProcesses(folder);
+      await Promise.all(left.map(({ label, identity }) => endByLabel(label, identity)));
+      removeSharedMemory(join(folder, postgresLabel, "data"));
+    }
     await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   }
 }

@@ -1,7 +1,7 @@
 /** The servers themselves, brought by the user's own Maven and kept in the cache. */
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { chmod, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -17,7 +17,7 @@ import { onPath, plainEnv, runTool } from "./tools.ts";
 import * as versions from "./versions.ts";
 
 export interface Software {
-  /** Changes with the versions and the platform. */
+  /** Changes with the versions, the platform, and each time it is fetched: a JVM's archive knows its jars' times. */
   readonly key: string;
   readonly kafkaJars: readonly string[];
   /** Folder with bin/postgres and bin/initdb. */
@@ -49,7 +49,7 @@ export async function findSoftware(
   const folder = await storedFolder(cache, run, { kind: "software", key }, make, onProgress);
   const jars = await readdir(join(folder, "kafka"));
   return {
-    key,
+    key: `${key} ${(await stat(folder)).mtimeMs}`,
     kafkaJars: jars.sort().map((jar) => join(folder, "kafka", jar)),
     postgresHome: join(folder, "postgres"),
     redisServer: ownRedis ?? join(folder, "unpacked", platform.redisExecutable ?? ""),

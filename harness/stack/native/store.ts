@@ -8,6 +8,7 @@
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { StackProgress } from "../stack.ts";
 import { diskFull } from "./cache.ts";
 import { identify, isAlive } from "./identity.ts";
 import type { Run } from "./run.ts";
@@ -18,23 +19,25 @@ const manifestName = "manifest.json";
  * The folder `<cache>/<kind>/<key>`, made by `make` when it is not there or not whole.
  *
  * @param make fills the empty folder it is given
- * @param onBroken told in one line that the folder was there and is made again
+ * @param onProgress told in one line that the folder was broken, or that another harness is making it
  */
 export async function storedFolder(
   cache: string,
   run: Run,
   place: { readonly kind: string; readonly key: string },
   make: (folder: string) => Promise<void>,
-  onBroken: (line: string) => void,
+  onProgress: StackProgress,
 ): Promise<string> {
   const target = join(cache, place.kind, place.key);
   if ((await check(target)) === undefined) return target;
   await mkdir(join(cache, place.kind), { recursive: true, mode: 0o755 });
-  return withLock(`${target}.lock`, async () => {
+  const tellWho = (pid: string): void =>
+    onProgress(`waiting for another run (process ${pid}) that prepares the same`);
+  return withLock(`${target}.lock`, tellWho, async () => {
     const fault = await check(target);
     if (fault === undefined) return target;
     if (fault !== "absent") {
-      onBroken(`the cached ${place.kind} ${fault}: making it again`);
+      onProgress(`the cached ${place.kind} folder is broken (${fault}): making it again`);
       await rename(target, join(run.folder, `broken-${place.kind}`));
     }
     const draft = join(run.folder, `new-${place.kind}`);
@@ -60,7 +63,7 @@ async function writeManifest(folder: string): Promise<void> {
   await writeFile(join(folder, manifestName), JSON.stringify(sizes));
 }
 
-/** Undefined when whole, "absent", or what is wrong, to follow the folder's name. */
+/** Undefined when whole, "absent", or what is wrong. */
 async function check(folder: string): Promise<string | undefined> {
   if ((await stat(folder).catch(() => undefined)) === undefined) return "absent";
   try {
@@ -72,9 +75,9 @@ async function check(folder: string): Promise<string | undefined> {
       }),
     );
     const [first] = faults.flat();
-    return first === undefined ? undefined : `lacks ${first} or holds a damaged one`;
+    return first === undefined ? undefined : `${first} is missing or damaged`;
   } catch {
-    return "has no readable manifest";
+    return "no readable manifest";
   }
 }
 
@@ -82,8 +85,9 @@ async function check(folder: string): Promise<string | undefined> {
  * Lets one harness at a time do the work; the others wait and then find it done. The renames above keep the
  * result right in any case (two harnesses that both take over a dead one's lock merely do the work twice).
  */
-async function withLock<T>(lock: string, work: () => Promise<T>): Promise<T> {
+async function withLock<T>(lock: string, tellWho: (pid: string) => void, work: () => Promise<T>): Promise<T> {
   const self = identify(process.pid);
+  let told = false;
   for (;;) {
     try {
       await writeFile(lock, `${self?.pid} ${self?.startedAt}`, { flag: "wx" });
@@ -95,9 +99,14 @@ async function withLock<T>(lock: string, work: () => Promise<T>): Promise<T> {
       const age = Date.now() - ((await stat(lock).catch(() => undefined))?.mtimeMs ?? Date.now());
       // Empty: its writer is between making and filling it, or died there.
       const abandoned = holder === "" ? age > 2_000 : !isAlive({ pid: Number(pid), startedAt });
-      if (abandoned) await rm(lock, { force: true });
+      if (abandoned) {
+        await rm(lock, { force: true });
+        continue;
+      }
+      if (!told && holder !== "") tellWho(pid ?? "");
+      told = told || holder !== "";
       // No deadline: the holder is alive and downloading, and its user sees how far it is.
-      else await sleep(100);
+      await sleep(100);
     }
   }
   try {

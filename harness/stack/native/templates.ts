@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { openSync } from "node:fs";
-import { chown, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chown, cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CannotRun } from "../../cannot-run.ts";
 import { kafkaAnswers } from "../probes.ts";
@@ -73,7 +73,7 @@ async function makeKafka(folder: string, { run, software, java, env }: Making): 
   const work = join(run.folder, "kafka-template");
   const data = join(folder, "kafka");
   const trial = join(work, "data");
-  await mkdir(work, { recursive: true });
+  await mkdir(work);
   const ports: KafkaPorts = {
     controller: await run.claimPort(),
     direct: await run.claimPort(),
@@ -82,19 +82,30 @@ async function makeKafka(folder: string, { run, software, java, env }: Making): 
   };
   const jvm: Jvm = { java: java.file, jars: software.kafkaJars, quick: true };
   await writeFile(join(work, "log4j2.properties"), log4jProperties);
-  for (const [name, where] of [
-    ["format", data],
-    ["trial", trial],
-  ] as const) {
-    const settings = join(work, `${name}.properties`);
-    await writeFile(settings, serverProperties(ports, where));
-    // A cluster id is 16 bytes as URL-safe base64; any will do, and it stays with the template.
-    const id = randomBytes(16).toString("base64url").replace(/^-/, "A");
-    const args = javaArguments(jvm, work, ["kafka.tools.StorageTool", "format", "-t", id, "-c", settings]);
-    await runTool(run, { label: "kafka-format", file: java.file, args, cwd: work, env: plainEnv(env) });
-  }
+  // A cluster id is 16 bytes as URL-safe base64; any will do, and it stays with the template.
+  const id = randomBytes(16).toString("base64url").replace(/^-/, "A");
+  const settings = (name: string) => join(work, `${name}.properties`);
+  await writeFile(settings("format"), serverProperties(ports, data));
+  const formatting = javaArguments(jvm, work, [
+    "kafka.tools.StorageTool",
+    "format",
+    "-t",
+    id,
+    "-c",
+    settings("format"),
+  ]);
+  await runTool(run, {
+    label: "kafka-format",
+    file: java.file,
+    args: formatting,
+    cwd: work,
+    env: plainEnv(env),
+  });
+
+  await cp(data, trial, { recursive: true });
+  await writeFile(settings("trial"), serverProperties(ports, trial));
   const archive = { file: join(folder, archiveName), use: "write" } as const;
-  const args = javaArguments({ ...jvm, archive }, work, ["kafka.Kafka", join(work, "trial.properties")]);
+  const args = javaArguments({ ...jvm, archive }, work, ["kafka.Kafka", settings("trial")]);
   const logFile = join(run.folder, "logs", "kafka-template.log");
   const log = openSync(logFile, "a");
   const started = await run.spawn("kafka", java.file, args, {

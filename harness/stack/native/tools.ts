@@ -2,6 +2,7 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
+import { stripVTControlCharacters } from "node:util";
 import { CannotRun } from "../../cannot-run.ts";
 import { diskFull } from "./cache.ts";
 import type { Run, User } from "./run.ts";
@@ -70,6 +71,7 @@ export async function runTool(run: Run, tool: Tool): Promise<string> {
 /** The last lines that say something, ready to be shown below an error. */
 export const tail = (lines: readonly string[], count = 15): readonly string[] =>
   lines
-    .filter((line) => line.trim() !== "")
+    .map((line) => stripVTControlCharacters(line).trimEnd())
+    .filter((line) => line !== "" && line !== "[ERROR]")
     .slice(-count)
     .map((line) => `  | ${line.slice(0, 300)}`);
