@@ -5,8 +5,8 @@
  * Why people make it: `eachMessage` is the first example of every client library, and it is correct: nothing is lost,
  * nothing doubled.
  *
- * What it costs: a message takes two round trips and a flush to disk, so some hundreds a second are all there is,
- * however idle the machine. The first spike leaves a lag that is never worked off.
+ * What it costs: each message waits for two round trips and two writes to disk, so a hundred or two a second are all
+ * there is, however idle the machine. Lag grows from the first second, and a spike is never worked off.
  *
  * Fails `keeps-up`.
  */
