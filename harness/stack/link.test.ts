@@ -1,118 +1,24 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { connect, createServer, type Socket } from "node:net";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { connect, createServer } from "node:net";
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
-import { type OpenLink, openLink } from "./link.ts";
+import { openLink } from "./link.ts";
+import {
+  cleanUp,
+  closed,
+  connectFails,
+  connectTo,
+  seen,
+  settle,
+  startLink,
+  startService,
+  undo,
+} from "./link-fixtures.ts";
 import { freePort } from "./ports.ts";
 import { until } from "./readiness.ts";
 
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-interface Service {
-  readonly port: number;
-  readonly sockets: Socket[];
-  /** All bytes each connection has received so far, in order of arrival. */
-  received(): string;
-  /** How often a connection ended or broke. */
-  closes(): number;
-}
-
-async function startService(onSocket: (socket: Socket) => void = () => {}): Promise<Service> {
-  const sockets: Socket[] = [];
-  const chunks: Buffer[] = [];
-  let closes = 0;
-  const server = createServer((socket) => {
-    sockets.push(socket);
-    socket.on("error", () => {});
-    socket.on("close", () => {
-      closes += 1;
-    });
-    socket.on("data", (chunk) => chunks.push(chunk));
-    onSocket(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  cleanups.push(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return {
-    port: address.port,
-    sockets,
-    received: () => Buffer.concat(chunks).toString(),
-    closes: () => closes,
-  };
-}
-
-async function startLink(servicePort: number): Promise<OpenLink> {
-  const port = await freePort();
-  const link = await openLink({ port, target: () => ({ host: "127.0.0.1", port: servicePort }) });
-  cleanups.push(() => link.close());
-  return link;
-}
-
-interface Client {
-  readonly socket: Socket;
-  received(): string;
-  error(): string | undefined;
-}
-
-async function connectTo(port: number): Promise<Client> {
-  const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
-  const chunks: Buffer[] = [];
-  let failure: string | undefined;
-  socket.on("data", (chunk) => chunks.push(chunk));
-  socket.on("error", (error: NodeJS.ErrnoException) => {
-    failure = error.code;
-  });
-  cleanups.push(() => socket.destroy());
-  await once(socket, "connect");
-  return { socket, received: () => Buffer.concat(chunks).toString(), error: () => failure };
-}
-
-const seen = (what: string, met: () => boolean): Promise<unknown> =>
-  until(
-    {
-      what,
-      probe: async () => {
-        if (!met()) throw new Error("not so");
-      },
-    },
-    { timeoutMs: 5_000, everyMs: 2 },
-  );
-
-/** Lets everything that is under way on the loopback arrive: some round trips elsewhere, and some turns. */
-async function settle(): Promise<void> {
-  const bystander = createServer((socket) => socket.pipe(socket));
-  await new Promise<void>((resolve) => bystander.listen(0, "127.0.0.1", resolve));
-  const socket = connect((bystander.address() as { port: number }).port, "127.0.0.1");
-  for (let trip = 0; trip < 20; trip += 1) {
-    socket.write("ping");
-    await once(socket, "data");
-    for (let turn = 0; turn < 10; turn += 1) await nextTurn();
-  }
-  socket.destroy();
-  bystander.close();
-}
-
-/** Resolves at the end of a connection, broken or not. */
-const closed = (socket: Socket): Promise<void> =>
-  new Promise((resolve) => {
-    if (socket.destroyed) resolve();
-    else socket.once("close", () => resolve());
-  });
-
-const connectFails = async (port: number): Promise<string> => {
-  const socket = connect({ host: "127.0.0.1", port });
-  const [error] = (await once(socket, "error")) as [NodeJS.ErrnoException];
-  return error.code ?? "";
-};
+afterEach(cleanUp);
 
 describe("an untouched link", () => {
   it("passes every byte on, in order, and counts exactly those", async () => {
@@ -150,7 +56,7 @@ describe("an untouched link", () => {
       socket.on("end", () => socket.end("answer"));
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    cleanups.push(() => server.close());
+    undo(() => server.close());
     const link = await startLink((server.address() as { port: number }).port);
     const client = await connectTo(link.port);
     client.socket.end("question");
@@ -177,7 +83,7 @@ describe("an untouched link", () => {
     const service = await startService();
     const link = await startLink(service.port);
     const gone = await openLink({ port: await freePort(), target: () => ({ host: "127.0.0.1", port: 1 }) });
-    cleanups.push(() => gone.close());
+    undo(() => gone.close());
     const client = await connectTo(gone.port);
     await closed(client.socket);
     expect(gone.connections()).toBe(0);

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface Condition<T> {
   /** Completes "waited for ...": "Kafka to answer on 127.0.0.1:9092". */
   readonly what: string;
-  /** Resolves when met; throws what is missing otherwise. Should give up by itself after `withinMs`. */
+  /** Resolves when met; throws what is missing otherwise. Should give up by itself after `withinMs`, a whole number. */
   readonly probe: (withinMs: number) => Promise<T>;
 }
 
@@ -53,7 +53,7 @@ export async function until<T>(condition: Condition<T>, patience: Patience): Pro
   };
   for (;;) {
     const leftMs = timeoutMs - (performance.now() - startedAt);
-    const withinMs = Math.max(1, Math.min(attemptMs, leftMs));
+    const withinMs = Math.max(1, Math.ceil(Math.min(attemptMs, leftMs)));
     const outcome = await attempt(condition.probe, withinMs);
     // Asked after the attempt too: a stranger on the same port may have answered for a process that is gone.
     const reason = hopeless();
@@ -89,7 +89,7 @@ type Outcome<T> =
 async function attempt<T>(probe: (withinMs: number) => Promise<T>, withinMs: number): Promise<Outcome<T>> {
   const timer = new AbortController();
   const tooLate = sleep(withinMs, undefined, { signal: timer.signal }).then(
-    (): Outcome<T> => ({ met: false, failure: `no answer within ${Math.round(withinMs)} ms` }),
+    (): Outcome<T> => ({ met: false, failure: `no answer within ${withinMs} ms` }),
     // Aborted: the probe was first, and this branch lost the race.
     (): Outcome<T> => ({ met: false, failure: "aborted" }),
   );

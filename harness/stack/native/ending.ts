@@ -60,6 +60,9 @@ function assertGone(processes: readonly ProcessIdentity[]): void {
   if (processes.some(isAlive)) throw new Error("still there");
 }
 
+/** Part of the system, on Linux and macOS alike. */
+const segmentRemover = "ipcrm";
+
 /**
  * Removes the System V segment by which a PostgreSQL guards its data folder. The server removes it itself at any
  * shutdown; after a SIGKILL it stays in the kernel until a reboot, and systems allow few of them.
@@ -69,7 +72,7 @@ export function removeSharedMemory(dataFolder: string): void {
     // postmaster.pid, seventh line: the segment's key and its id.
     const line = readFileSync(join(dataFolder, "postmaster.pid"), "utf8").split("\n")[6] ?? "";
     const id = line.trim().split(/\s+/)[1];
-    if (id !== undefined) execFileSync("ipcrm", ["-m", id], { stdio: "ignore" });
+    if (id !== undefined) execFileSync(segmentRemover, ["-m", id], { stdio: "ignore" });
   } catch {
     // No such file: it was shut down. No such segment: it is gone already.
   }

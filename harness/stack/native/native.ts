@@ -5,12 +5,13 @@ import { randomBytes } from "node:crypto";
 import { chown, cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CannotRun, Interrupted } from "../../cannot-run.ts";
-import { type OpenLink, openLink } from "../link.ts";
+import type { OpenLink } from "../link.ts";
 import { kafkaAnswers, postgresAnswers, redisAnswers } from "../probes.ts";
 import { NotMet } from "../readiness.ts";
 import { stopAtExit } from "../shutdown.ts";
 import type { ServiceName, Stack, StackProgress } from "../stack.ts";
 import { cacheFolder, diskFull, prepareCache, requireSpace } from "./cache.ts";
+import { onFreePorts } from "./free-ports.ts";
 import { findJava, type Java } from "./java.ts";
 import { javaArguments, type KafkaPorts, log4jProperties, serverProperties } from "./kafka.ts";
 import { postgresArguments, postgresFile, postgresUser, serverUser } from "./postgres.ts";
@@ -117,7 +118,7 @@ async function startKafka(site: Site): Promise<Service> {
   const archive =
     classArchive === undefined ? {} : { archive: { file: classArchive, use: "start" as const } };
   const jvm = { java: site.java.file, jars: software.kafkaJars, quick: !site.benchmark, ...archive };
-  return onFreePorts(site, async (link) => {
+  return onFreePorts(run, site.onProgress, async (link) => {
     const controller = await run.claimPort();
     const direct = await run.claimPort();
     const ports: KafkaPorts = { controller, direct, worker: link.servicePort, proxy: link.port };
@@ -164,7 +165,7 @@ async function startPostgres(site: Site): Promise<Service> {
   await runTool(run, copy);
   const password = encodeURIComponent(templates.postgresPassword);
   const url = (address: string): string => `postgresql://${postgresUser}:${password}@${address}/postgres`;
-  return onFreePorts(site, async (link) => {
+  return onFreePorts(run, site.onProgress, async (link) => {
     const address = `127.0.0.1:${link.servicePort}`;
     const spec = {
       title: "PostgreSQL",
@@ -189,7 +190,7 @@ async function startRedis(site: Site): Promise<Service> {
   await mkdir(folder);
   const password = randomBytes(18).toString("base64url");
   const url = (address: string): string => `redis://:${password}@${address}`;
-  return onFreePorts(site, async (link) => {
+  return onFreePorts(run, site.onProgress, async (link) => {
     const address = `127.0.0.1:${link.servicePort}`;
     const settings = join(folder, "redis.conf");
     await writeFile(settings, redisConfiguration(link.servicePort, folder, password), { mode: 0o600 });
@@ -207,34 +208,4 @@ async function startRedis(site: Site): Promise<Service> {
     const server = await startServer(run, spec, site.onProgress);
     return { server, direct: url(address), worker: url(link.address) };
   });
-}
-
-interface Place {
-  /** Where the server is to listen for workers. */
-  readonly servicePort: number;
-  /** The proxy in front of it. */
-  readonly port: number;
-  readonly address: string;
-}
-
-/** Starts a server behind a proxy, again on other ports when somebody took one between the look and the bind. */
-async function onFreePorts(
-  site: Site,
-  start: (place: Place) => Promise<Omit<Service, "link">>,
-): Promise<Service> {
-  const { run, onProgress } = site;
-  for (let attempt = 1; ; attempt += 1) {
-    let link: OpenLink | undefined;
-    try {
-      const servicePort = await run.claimPort();
-      const target = { host: "127.0.0.1", port: servicePort };
-      const port = await run.claimPort();
-      link = await openLink({ port, target: () => target, onProblem: onProgress });
-      return { ...(await start({ servicePort, port: link.port, address: link.address })), link };
-    } catch (error) {
-      link?.close();
-      if (attempt === 3 || !/EADDRINUSE|address already in use/i.test(String(error))) throw error;
-      onProgress("a port was taken in between: starting again on another");
-    }
-  }
 }

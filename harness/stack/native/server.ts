@@ -5,6 +5,7 @@ import type { Condition } from "../readiness.ts";
 import { until } from "../readiness.ts";
 import type { StackProgress } from "../stack.ts";
 import { end, gone, killTree, signal } from "./ending.ts";
+import { isPortInUse } from "./free-ports.ts";
 import { descendants } from "./identity.ts";
 import type { Run, Started, User } from "./run.ts";
 import { tail } from "./tools.ts";
@@ -56,7 +57,9 @@ export async function startServer(
       timeoutMs,
       hopeless: () => {
         const how = current === undefined ? "not started" : current.ended();
-        return how === undefined ? undefined : `it ended by itself (${how})`;
+        if (how === undefined) return undefined;
+        // Said here, because a server may log much between this line and its end.
+        return `it ended by itself (${how})${isPortInUse(textOf(logFile)) ? ", a port's address already in use" : ""}`;
       },
       logTail: () => tailOfFile(logFile),
     });
@@ -130,10 +133,12 @@ export async function startServer(
 }
 
 /** The last lines of a log file, ready to be shown; empty when there is none. */
-export function tailOfFile(file: string): readonly string[] {
+export const tailOfFile = (file: string): readonly string[] => tail(textOf(file).slice(-20_000).split("\n"));
+
+function textOf(file: string): string {
   try {
-    return tail(readFileSync(file, "utf8").slice(-20_000).split("\n"));
+    return readFileSync(file, "utf8");
   } catch {
-    return [];
+    return "";
   }
 }
