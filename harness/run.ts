@@ -205,6 +205,8 @@ async function measure(run: Measuring): Promise<RunRecord> {
     run.signal.throwIfAborted();
     if (run.lost.aborted && now() < loadMs) stoppedMs = now();
     load.stop();
+    // What is in flight is answered within the client's own timeout: the ledger must not miss it.
+    await load.finished.catch(() => undefined);
     if (!run.lost.aborted) drained = await settle(run, probe, stop);
     settledMs = now();
     watch.quiet();

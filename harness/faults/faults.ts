@@ -6,6 +6,11 @@ import type { Stack } from "../stack/stack.ts";
 import type { Crew } from "../subject/crew.ts";
 import { pauseFor, until } from "../until.ts";
 
+/** A newest row older than this means that none flow; looks come every 100 ms. */
+const flowingWithinMs = 500;
+/** The contract's time for a recovery, in addition to the session timeout. */
+const recoveryMs = 4_000;
+
 export interface FaultContext {
   readonly stack: Stack;
   readonly crew: Crew;
@@ -33,10 +38,35 @@ export async function breakThings(plans: readonly FaultPlan[], context: FaultCon
   const done: Fault[] = [];
   for (const plan of [...plans].sort((a, b) => a.atMs - b.atMs)) {
     await pauseFor(plan.atMs - context.now(), context.signal);
-    if (plan.kind === "kill-worker") done.push(await killWorker(plan, context));
-    else if (context.stack.cannot("cut", plan.service) === undefined) done.push(await cut(plan, context));
+    const flowing = await rowsFlow(done.at(-1)?.healMs ?? 0, context);
+    if (plan.kind === "kill-worker") done.push({ ...(await killWorker(plan, context)), flowing });
+    else if (context.stack.cannot("cut", plan.service) === undefined) {
+      done.push({ ...(await cut(plan, context)), flowing });
+    }
   }
   return done;
+}
+
+/**
+ * Waits until rows flow again after the fault before: what strikes a worker at rest puts nothing to the test.
+ * Says whether they did before the time for a recovery was over.
+ */
+async function rowsFlow(sinceMs: number, context: FaultContext): Promise<boolean> {
+  const { probe, now, signal } = context;
+  try {
+    await until(
+      "rows to flow",
+      () => {
+        const ageMs = Date.now() - probe.newestCommitEpochMs();
+        return ageMs < flowingWithinMs && now() - ageMs > sinceMs;
+      },
+      { timeoutMs: context.sessionTimeoutMs + recoveryMs, everyMs: 20, signal },
+    );
+    return true;
+  } catch {
+    signal.throwIfAborted();
+    return false;
+  }
 }
 
 /**

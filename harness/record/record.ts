@@ -47,6 +47,8 @@ const fault = z.object({
   clearMs: ms,
   /** Filled for a killed worker: group offsets, by partition, after it died and before the next one started. */
   committedOffsets: z.array(z.number()).optional(),
+  /** Whether rows were being stored when it struck; what strikes a worker at rest puts nothing to the test. */
+  flowing: z.boolean().optional(),
   note: z.string().optional(),
 });
 

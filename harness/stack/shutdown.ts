@@ -53,6 +53,8 @@ async function stopAll(): Promise<void> {
 }
 
 const signalNumbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+/** One Ctrl-C may come twice: from the terminal, and passed on by npm or another program in between. */
+const oneKeyMs = 300;
 /** Could not run: the exit code that says nothing about the worker. */
 const brokenExitCode = 3;
 
@@ -64,6 +66,7 @@ const brokenExitCode = 3;
  */
 export function stopAllOnExit(say = (line: string): void => void process.stderr.write(`${line}\n`)): void {
   let ending = false;
+  let signalledAt = Number.NEGATIVE_INFINITY;
   const endWith = (code: number): void => {
     // The exit handler stops now what has not been stopped yet.
     if (ending) process.exit(code);
@@ -72,6 +75,9 @@ export function stopAllOnExit(say = (line: string): void => void process.stderr.
   };
   for (const [name, number] of Object.entries(signalNumbers)) {
     process.on(name, () => {
+      const sincePreviousMs = performance.now() - signalledAt;
+      signalledAt = performance.now();
+      if (sincePreviousMs < oneKeyMs) return;
       if (!ending) say(`${name}: stopping (once more to stop at once)`);
       endWith(128 + number);
     });

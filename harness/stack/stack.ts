@@ -25,7 +25,7 @@ export interface Stack {
   readonly kind: StackKind;
   /** One line: which kind and why, for people. */
   readonly why: string;
-  /** Version of each server as it reports it (or as pinned), for the record. */
+  /** Version of each server as it reports it or as pinned; "unknown" for a Kafka that the stack did not start. */
   readonly versions: Readonly<Record<ServiceName, string>>;
   /** The harness's own way to the services. Never cut, never proxied. */
   readonly direct: Endpoints;
@@ -43,7 +43,7 @@ export interface Stack {
   kill(service: ServiceName): Promise<void>;
   /** Starts a killed (or stops and starts a running) server on its old address and data; resolves when ready. */
   restart(service: ServiceName): Promise<void>;
-  /** Operating-system ids of the servers, where the stack owns processes; for CPU accounting. */
+  /** Operating-system ids of the servers and their children right now, where the stack owns processes. */
   processIds(): readonly number[];
   /** Ends everything and removes what this stack made. Safe to call twice. */
   stop(): Promise<void>;

@@ -36,6 +36,8 @@ export const lossless: Criterion = {
       samples: acknowledged,
     };
     if (acknowledged === 0) return { ...base, verdict: "unknown", detail: "No message was acknowledged." };
+    const idle = struckAtRest(evidence);
+    if (measured === 0 && idle !== undefined) return { ...base, verdict: "unknown", detail: idle };
     if (measured === 0) {
       return { ...base, verdict: "pass", detail: `All ${acknowledged} messages were found in their tables.` };
     }
@@ -63,6 +65,14 @@ export const lossless: Criterion = {
     };
   },
 };
+
+/** Why a clean result proves nothing: a fault struck while no rows flowed. Undefined when all struck at work. */
+function struckAtRest(evidence: Evidence): string | undefined {
+  const idle = evidence.record.faults.find(({ flowing }) => flowing === false);
+  return idle === undefined
+    ? undefined
+    : `The fault "${idle.name}" struck at ${seconds(idle.startMs)}, when no rows flowed, so it put nothing to the test.`;
+}
 
 /** Whether the message was still above the group's committed offset when the run ended. */
 export function isUnread(evidence: Evidence, index: number): boolean {
@@ -213,6 +223,8 @@ export const commitBehindWrite: Criterion = {
         lookAt: "whether the worker commits offsets to its group at all",
       };
     }
+    const idle = struckAtRest(evidence);
+    if (idle !== undefined) return { ...base, verdict: "unknown", detail: idle };
     return {
       ...base,
       verdict: "pass",

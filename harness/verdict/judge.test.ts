@@ -219,6 +219,20 @@ describe("a run that proved nothing is unknown", () => {
     expect(of("commit-behind-write").detail).toContain("30 looks covered");
   });
 
+  test("a fault that struck a worker at rest: nothing clean is proven, what is lost is still found", () => {
+    const idle = (record: RunRecord) => {
+      const [fault] = record.faults;
+      if (fault) fault.flowing = false;
+    };
+    expect(judged(idle).of("lossless").verdict).toBe("unknown");
+    expect(judged(idle).of("commit-behind-write").verdict).toBe("unknown");
+    const lost = judged((record) => {
+      idle(record);
+      removeRow(table(record, "effects"), 10);
+    });
+    expect(lost.of("lossless").verdict).toBe("fail");
+  });
+
   test("no redelivery: one-row-per-event is unknown", () => {
     const { of } = judged((record) => {
       record.faults = [];
