@@ -26,7 +26,7 @@ export const parts = {
   /** Calls at once. */
   places: (env: WorkerEnv): number => env.concurrency,
 
-  /** Messages pulled and not finished: the places, and enough beside them to bridge the next fetch. */
+  /** Messages pulled and not finished: those at the gateway, and enough beside them to bridge the next fetch. */
   maxInFlight: (env: WorkerEnv): number => env.maxInFlight,
 
   /** Returns when the gateway has accepted the event, and never before: that is what holds the place. */
@@ -44,8 +44,11 @@ export async function work({ source, places, maxInFlight, settle } = parts): Pro
     source: source(env),
     telemetry,
     maxInFlight: maxInFlight(env),
-    // One message each: behind a call that takes 50 ms nothing else should wait.
-    processors: { concurrency: places(env), maxDemand: 1 },
+    processors: {
+      concurrency: places(env),
+      // What a processor asks for ahead of its call, so that it need not wait for Kafka when the call has ended.
+      maxDemand: Math.max(1, Math.floor(maxInFlight(env) / places(env))),
+    },
     async process(message: Payment) {
       await settle(gateway, message);
       return message;
