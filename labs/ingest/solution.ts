@@ -72,6 +72,8 @@ export const parts = {
   },
 };
 
+const batchSize = 1_500;
+
 export async function ingest({ keys, check, store, reject } = parts): Promise<void> {
   const env = workerEnv();
   const db = openPostgres(env.databaseUrl);
@@ -80,9 +82,11 @@ export async function ingest({ keys, check, store, reject } = parts): Promise<vo
   const pipeline = startPipeline({
     source: kafkaSource({ ...env.kafka, telemetry }),
     telemetry,
-    maxInFlight: env.maxInFlight,
+    // Two batches that are written, and one that gathers: more would wait in memory and be no faster.
+    maxInFlight: Math.min(env.maxInFlight, 3 * batchSize),
+    processors: { maxDemand: 100 },
     process: check,
-    batcher: { size: 5_000, concurrency: 2, retry: { isTransient } },
+    batcher: { size: batchSize, concurrency: 2, retry: { isTransient } },
     write: (batch) => store(db, batch.messages),
     failed: (messages) => reject(db, messages),
   });

@@ -39,7 +39,7 @@ export interface KafkaSourceOptions {
   readonly rebalanceTimeoutMs?: number;
   /** Longest wait of a fetch on an empty topic; also how long closing may take. Default 100 ms. */
   readonly maxWaitMs?: number;
-  /** Most bytes of a partition in one fetch; a larger record still comes, alone. Default 512 KiB. */
+  /** Most bytes of a partition in one fetch; a larger record still comes, alone. Default 256 KiB. */
   readonly maxBytesPerPartition?: number;
   /** No record is delivered while those in work weigh more, one excepted. Default 64 MiB. */
   readonly maxBytesInWork?: number;
@@ -127,7 +127,7 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
     heartbeatIntervalMs,
     rebalanceTimeoutMs: options.rebalanceTimeoutMs ?? Math.max(sessionTimeoutMs, 3_000),
     maxWaitMs: options.maxWaitMs ?? 100,
-    maxBytesPerPartition: options.maxBytesPerPartition ?? 512 * 1024,
+    maxBytesPerPartition: options.maxBytesPerPartition ?? 256 * 1024,
     batch(payload) {
       send = payload.commitOffsetsIfNecessary;
       return giver.take(payload);
