@@ -18,27 +18,33 @@ export function makeChunks(messages: number, chunk: number): BenchMessage[][] {
 }
 
 export interface ChunkSource extends Source<number, undefined> {
-  readonly acknowledged: number;
-  /** Deliveries made, to report how many events one really had. */
-  readonly deliveries: number;
+  /** Offers arrays, and resolves when all of their messages are acknowledged. One offer at a time. */
+  supply(chunks: BenchMessage[][]): Promise<void>;
+  /** No more will be supplied. */
+  end(): void;
 }
 
-/** Delivers prepared arrays, one as soon as there is demand for all of it, and counts acknowledgements. */
-export function chunkSource(chunks: BenchMessage[][]): ChunkSource {
+/** Delivers prepared arrays whole, each as soon as there is demand for all of it. */
+export function chunkSource(): ChunkSource {
   let sink: SourceSink<number, undefined> | undefined;
   let demand = 0;
+  let chunks: BenchMessage[][] = [];
   let next = 0;
-  let acknowledged = 0;
+  /** Of the running offer, not yet acknowledged. */
+  let open = 0;
+  let onFinished: () => void = () => {};
+
   function deliver(): void {
+    if (sink === undefined) return;
     while (next < chunks.length) {
       const messages = chunks[next] as BenchMessage[];
       if (messages.length > demand) return;
       next++;
       demand -= messages.length;
-      sink?.deliver(messages);
-      if (next === chunks.length) sink?.end();
+      sink.deliver(messages);
     }
   }
+
   return {
     name: "chunks",
     async open(given) {
@@ -47,20 +53,25 @@ export function chunkSource(chunks: BenchMessage[][]): ChunkSource {
     },
     request(count) {
       demand += count;
-      if (sink !== undefined) deliver();
+      deliver();
     },
     acknowledge(messages) {
-      acknowledged += messages.length;
+      open -= messages.length;
+      if (open === 0) onFinished();
     },
     pause() {},
     resume() {},
     async stop() {},
     async close() {},
-    get acknowledged() {
-      return acknowledged;
+    supply(given) {
+      chunks = given;
+      next = 0;
+      open = given.reduce((sum, { length }) => sum + length, 0);
+      return new Promise((resolve) => {
+        onFinished = resolve;
+        deliver();
+      });
     },
-    get deliveries() {
-      return next;
-    },
+    end: () => sink?.end(),
   };
 }

@@ -30,23 +30,32 @@ test("the latency of every message is counted, from delivery to write", async ()
 });
 
 test("the benchmark's source delivers its arrays whole, and never more than was asked for", async () => {
-  const source = chunkSource(makeChunks(25, 10));
-  const sizes: number[] = [];
-  let hasEnded = false;
+  const source = chunkSource();
+  const delivered: number[][] = [];
   await source.open({
-    deliver: (messages) => void sizes.push(messages.length),
+    deliver: (messages) => void delivered.push(messages.map(({ offset }) => offset)),
     revoked() {},
-    end() {
-      hasEnded = true;
-    },
+    end() {},
     fail() {},
   });
-  source.request(9);
-  expect(sizes).toEqual([]);
-  source.request(11);
-  expect(sizes).toEqual([10, 10]);
-  expect(hasEnded).toBe(false);
-  source.request(5);
-  expect(sizes).toEqual([10, 10, 5]);
-  expect(hasEnded).toBe(true);
+  const chunks = makeChunks(5, 2);
+  const messages = chunks.flat();
+  let isFinished = false;
+  const finished = source.supply(chunks).then(() => {
+    isFinished = true;
+  });
+  source.request(1);
+  expect(delivered).toEqual([]);
+  source.request(3);
+  expect(delivered).toEqual([
+    [0, 1],
+    [2, 3],
+  ]);
+  source.request(1);
+  expect(delivered[2]).toEqual([4]);
+  source.acknowledge(messages.slice(0, 4));
+  await Promise.resolve();
+  expect(isFinished).toBe(false);
+  source.acknowledge(messages.slice(4));
+  await finished;
 });
