@@ -55,10 +55,10 @@ export const boundedMemory: Criterion = {
     const needed = evidence.parameter("backlogBytes");
     const limit = evidence.parameter("rssGrowthBytes");
     const { steps, messageBytes } = flowOf(evidence);
-    const firstEndMs = steps[0]?.endMs ?? 0;
+    const { fromMs: firstFromMs = 0, endMs: firstEndMs = 0 } = steps[0] ?? {};
     const rss = evidence.record.workers.flatMap(({ samples }) => samples);
     const before = rss
-      .filter(({ atMs }) => atMs >= firstEndMs / 2 && atMs < firstEndMs)
+      .filter(({ atMs }) => atMs >= firstFromMs && atMs < firstEndMs)
       .map(({ rssBytes }) => rssBytes)
       .sort((a, b) => a - b);
     const after = rss.filter(({ atMs }) => atMs >= firstEndMs && atMs <= evidence.record.settled.atMs);

@@ -12,7 +12,7 @@ export interface StepRate {
   readonly high: number;
 }
 
-/** One phase of the load, in which a call takes one work time. */
+/** One phase of the load, in which a call takes one work time; the warm-up is none. */
 export interface Step {
   readonly name: string;
   readonly startMs: number;
@@ -51,6 +51,9 @@ export interface Flow {
   /** Events pulled until each look at the proxy, from its bytes; empty without one. */
   readonly pulled: readonly { readonly atMs: number; readonly events: number }[];
 }
+
+/** Name of a phase that is no step: for a worker that has just started. */
+export const warmUp = "warm-up";
 
 const windowMs = 500;
 const lookEveryMs = 100;
@@ -91,7 +94,8 @@ function makeFlow(evidence: Evidence): Flow {
   const finishedBetween = (fromMs: number, toMs: number) =>
     below(finishedMs, toMs) - below(finishedMs, fromMs);
 
-  const steps = record.phases.map(({ name, startMs, endMs, perSecond }): Step => {
+  const phases = record.phases.filter(({ name }) => name !== warmUp);
+  const steps = phases.map(({ name, startMs, endMs, perSecond }): Step => {
     const fromMs = startMs + Math.min(maxSettlingMs, settlingShare * (endMs - startMs));
     const planned = gateway.steps.findLast((one) => one.startMs <= startMs)?.workMs ?? 0;
     const servedMs = meanServedMs(gateway, fromMs, endMs) ?? planned;

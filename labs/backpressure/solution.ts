@@ -21,7 +21,7 @@ type Payment = Message<Buffer | null, KafkaRecord>;
 export const parts = {
   /** Small fetches follow the demand closely: what was fetched and not asked for waits in memory. */
   source: ({ kafka }: WorkerEnv): Source<Buffer | null, KafkaRecord> =>
-    kafkaSource({ ...kafka, maxBytesPerPartition: 256 * 1024 }),
+    kafkaSource({ ...kafka, maxBytesPerPartition: 128 * 1024 }),
 
   /** Calls at once. */
   places: (env: WorkerEnv): number => env.concurrency,

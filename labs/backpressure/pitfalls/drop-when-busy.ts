@@ -10,7 +10,7 @@
  */
 import { parts, work } from "../solution.ts";
 
-const busyAbove = 4;
+const busyAbove = 2;
 let busy = 0;
 
 await work({
