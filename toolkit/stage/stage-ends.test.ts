@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { createTelemetry } from "../telemetry/telemetry.ts";
+import { captureEvents } from "../testing/event-capture.ts";
 import { eventLoopTurns } from "../testing/fake-clock.ts";
 import { startConsumer, startProducer, subscribe } from "./stage.ts";
 import { counter, gated, upTo } from "./test-stages.ts";
@@ -81,4 +83,19 @@ test("a producer's crash reaches its permanent consumers, and not its temporary 
   const { producer: other } = counter(3);
   subscribe({ consumer: temporary, to: other });
   await temporary.done;
+});
+
+test("telemetry shows who asked for how much, who came, and who left with what undone", async () => {
+  const telemetry = createTelemetry();
+  const asked = captureEvents(telemetry, "stage.asked");
+  const subscribed = captureEvents(telemetry, "stage.subscribed");
+  const cancelled = captureEvents(telemetry, "stage.cancelled");
+  const { producer } = counter();
+  const consumer = startConsumer<number>({ name: "c", telemetry, handleEvents: () => new Promise(() => {}) });
+  const subscription = subscribe({ consumer, to: producer, maxDemand: 10, minDemand: 6 });
+  await eventLoopTurns(2);
+  subscription.cancel();
+  expect(subscribed.events).toEqual([{ stage: "c", producer: "counter" }]);
+  expect(asked.events).toEqual([{ stage: "c", producer: "counter", count: 10, outstanding: 10 }]);
+  expect(cancelled.events).toEqual([{ stage: "c", producer: "counter", requeued: 6 }]);
 });
