@@ -39,6 +39,16 @@ describe("until", () => {
     expect(error.summary).toContain("no answer within");
   });
 
+  it("shows the last failure that was given time, not the attempt that the deadline cut short", async () => {
+    let attempts = 0;
+    const probe = (): Promise<void> => {
+      attempts += 1;
+      return attempts === 1 ? Promise.reject(new Error("wrong password")) : new Promise(() => {});
+    };
+    const error = await failure(until({ what: "a login", probe }, { timeoutMs: 60, everyMs: 1 }));
+    expect(error.summary).toContain("wrong password");
+  });
+
   it("ends at once when waiting has become hopeless", async () => {
     const startedAt = performance.now();
     const error = await failure(

@@ -51,15 +51,19 @@ export async function until<T>(condition: Condition<T>, patience: Patience): Pro
     const waited = ((performance.now() - startedAt) / 1000).toFixed(1);
     return new NotMet(`waited ${waited} s for ${condition.what}: ${failure}`, patience.logTail?.() ?? []);
   };
+  let lastFailure: string | undefined;
   for (;;) {
     const leftMs = timeoutMs - (performance.now() - startedAt);
     const withinMs = Math.max(1, Math.ceil(Math.min(attemptMs, leftMs)));
     const outcome = await attempt(condition.probe, withinMs);
+    // An attempt that the deadline cut short says less than the one before it.
+    const cutShort = !outcome.met && outcome.late && withinMs < attemptMs;
+    if (!outcome.met && !(cutShort && lastFailure !== undefined)) lastFailure = outcome.failure;
     // Asked after the attempt too: a stranger on the same port may have answered for a process that is gone.
     const reason = hopeless();
     if (reason !== undefined) throw fail(reason);
     if (outcome.met) return outcome.value;
-    if (performance.now() - startedAt + everyMs >= timeoutMs) throw fail(outcome.failure);
+    if (performance.now() - startedAt + everyMs >= timeoutMs) throw fail(lastFailure ?? outcome.failure);
     await sleep(everyMs);
   }
 }
@@ -84,18 +88,18 @@ export function inTurn<T>(first: Condition<unknown>, second: Condition<T>): Cond
 
 type Outcome<T> =
   | { readonly met: true; readonly value: T }
-  | { readonly met: false; readonly failure: string };
+  | { readonly met: false; readonly failure: string; readonly late: boolean };
 
 async function attempt<T>(probe: (withinMs: number) => Promise<T>, withinMs: number): Promise<Outcome<T>> {
   const timer = new AbortController();
   const tooLate = sleep(withinMs, undefined, { signal: timer.signal }).then(
-    (): Outcome<T> => ({ met: false, failure: `no answer within ${withinMs} ms` }),
+    (): Outcome<T> => ({ met: false, failure: `no answer within ${withinMs} ms`, late: true }),
     // Aborted: the probe was first, and this branch lost the race.
-    (): Outcome<T> => ({ met: false, failure: "aborted" }),
+    (): Outcome<T> => ({ met: false, failure: "aborted", late: true }),
   );
   const answer = probe(withinMs).then(
     (value): Outcome<T> => ({ met: true, value }),
-    (error: unknown): Outcome<T> => ({ met: false, failure: messageOf(error) }),
+    (error: unknown): Outcome<T> => ({ met: false, failure: messageOf(error), late: false }),
   );
   try {
     return await Promise.race([answer, tooLate]);

@@ -28,6 +28,8 @@ export interface Run {
    * @throws Interrupted when the run is being stopped; CannotRun when the program cannot be executed
    */
   spawn(label: string, file: string, args: readonly string[], options: SpawnOptions): Promise<Started>;
+  /** Records a process that somebody else started, so that it ends with this run; gives the function that takes it off. */
+  adopt(label: string, pid: number): () => void;
   /** A port on 127.0.0.1 that is free and that no living run of this cache has claimed. */
   claimPort(): Promise<number>;
   /** Whether the end has begun: what ends now was ended. */
@@ -78,6 +80,19 @@ export function createRun(cache: string): Run {
   mkdirSync(folder, { mode: 0o711 });
   for (const part of ["processes", "ports", "logs"]) mkdirSync(join(folder, part), { mode: 0o700 });
 
+  const record = (label: string, pid: number) => {
+    // A program that has already ended and been reaped has no identity any more; nothing is left to record.
+    const identity = identify(pid) ?? { pid, startedAt: "0" };
+    const file = join(folder, "processes", `${pid}.${identity.startedAt}.${label}`);
+    writeFileSync(file, "");
+    living.set(pid, { label, identity });
+    const forget = (): void => {
+      living.delete(pid);
+      rmSync(file, { force: true });
+    };
+    return { identity, forget };
+  };
+
   const stop = async (): Promise<void> => {
     await Promise.all([...living.values()].map(({ label, identity }) => endByLabel(label, identity)));
     removeSharedMemory(join(folder, postgresLabel, "data"));
@@ -96,21 +111,17 @@ export function createRun(cache: string): Run {
         const error = await new Promise<Error>((resolve) => child.once("error", resolve));
         throw new CannotRun(`cannot start ${label}: ${error.message}`);
       }
-      // A program that has already ended and been reaped has no identity any more; nothing is left to record.
-      const identity = identify(pid) ?? { pid, startedAt: "0" };
-      const record = join(folder, "processes", `${pid}.${identity.startedAt}.${label}`);
-      writeFileSync(record, "");
-      living.set(pid, { label, identity });
+      const { identity, forget } = record(label, pid);
       child.on("error", () => {});
       const ended = new Promise<string>((resolve) => {
         child.once("exit", (code, killedBy) => {
-          living.delete(pid);
-          rmSync(record, { force: true });
+          forget();
           resolve(killedBy ?? `exit code ${code}`);
         });
       });
       return { child, identity, ended };
     },
+    adopt: (label, pid) => record(label, pid).forget,
     claimPort: () => freePort((port) => claim(runs, folder, port)),
     stopping: () => stopped || stopping !== undefined,
     stop: () => {
