@@ -122,3 +122,15 @@ describe("Ctrl-C leaves nothing running", () => {
     expect(left.map(({ pid }) => commandOf(pid))).toEqual([]);
   });
 });
+
+test("a harness that is killed leaves nothing once the next one has started", async () => {
+  const { child, stderr, ended } = sluice("--seed", "6");
+  await until("the load on stderr", () => stderr().includes("steady"), { timeoutMs: 60_000 });
+  const ours = descendantsOf(await processTable(), [child.pid ?? -1]);
+  child.kill("SIGKILL");
+  await ended;
+  const next = await sluice("--", "false").ended;
+  expect(next.code).toBe(3);
+  const left = (await processTable()).filter(({ pid }) => ours.has(pid));
+  expect(left.map(({ pid }) => commandOf(pid))).toEqual([]);
+});

@@ -22,6 +22,7 @@ import { stopAtExit } from "./stack/shutdown.ts";
 import type { Stack } from "./stack/stack.ts";
 import { workerEnvironment } from "./subject/contract.ts";
 import { type Crew, createCrew } from "./subject/crew.ts";
+import { openWorkerBook } from "./subject/remember.ts";
 import type { Subject } from "./subject/resolve.ts";
 import { until, untilAborted } from "./until.ts";
 import { type Progress, startWatch } from "./watch.ts";
@@ -57,7 +58,9 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   const lost = new AbortController();
   const interrupted = new AbortController();
   const signal = interrupted.signal;
+  const book = await openWorkerBook((event) => onProgress({ step: "place", event }));
   const crew = createCrew({
+    book,
     command: options.subject.command,
     cwd: options.cwd,
     folder: options.folder,
@@ -98,7 +101,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     } finally {
       over.abort();
       await Promise.all([crew.killAll(), preparing?.then((load) => load.close()).catch(() => undefined)]);
-      await place.remove();
+      await Promise.all([place.remove(), book.close()]);
     }
   };
   const working = work();

@@ -36,7 +36,9 @@ export function createTerminal(stream: NodeJS.WriteStream): Terminal {
     progress(progress) {
       if (progress.event !== undefined) {
         clear();
-        stream.write(`  ${paint("magenta", "break", stream)}  ${progress.event}\n`);
+        stream.write(
+          `  ${paint("magenta", progress.step === "place" ? "clean" : "break", stream)}  ${progress.event}\n`,
+        );
         return;
       }
       const step = `${progress.step}${progress.phase ?? ""}`;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { CannotRun } from "../cannot-run.ts";
 import { groupUsage, type ProcessUsage } from "../probe/processes.ts";
 import type { GroupSample, WorkerRecord } from "../record/record.ts";
+import type { WorkerBook } from "./remember.ts";
 import { type Exit, startWorker, type WorkerProcess } from "./worker.ts";
 
 /** The contract gives a worker 10 s after SIGTERM. */
@@ -23,6 +24,7 @@ export interface CrewOptions {
   readonly folder: string;
   /** Environment for the worker with this id. */
   readonly environment: (workerId: string) => Record<string, string>;
+  readonly book: WorkerBook;
   /** Called once with the first worker that ends by itself. */
   readonly onUnplannedExit: (worker: WorkerProcess, exit: Exit) => void;
 }
@@ -76,6 +78,7 @@ export function createCrew(options: CrewOptions): Crew {
       }
       const member: Member = { process, logFile, samples: [], readyAt: undefined, planned: false };
       members.push(member);
+      void process.exited.then(options.book.enter(process.pid));
       void process.exited.then((exit) => {
         if (member.planned || told) return;
         told = true;
