@@ -32,7 +32,7 @@ export function capacityChart(evidence: Evidence): Chart {
     x: { label: "processor latency: gateway work time as served (ms)", scale: "log" },
     panels: [
       {
-        left: { label: "events per second", scale: "log" },
+        left: { label: "events pulled per second", min: 0 },
         series: [
           { label: "capacity", role: "limit", kind: "line", dashed: true, points: curve },
           {
