@@ -1,7 +1,10 @@
 import { defineConfig } from "vitest/config";
 
+const stackTimeouts = { testTimeout: 120_000, hookTimeout: 180_000 };
+
 export default defineConfig({
   test: {
+    // Three projects, one after the other: what is measured must not share two cores with anything.
     projects: [
       {
         test: {
@@ -13,15 +16,24 @@ export default defineConfig({
         },
       },
       {
+        // On real servers; nothing here depends on how fast they are.
         test: {
           name: "live",
-          include: ["{toolkit,harness,labs,bench}/**/*.live.test.ts"],
-          // One stack and two cores: measurements of two files at once would disturb each other.
-          fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 180_000,
-          // After the unit tests, not beside them.
+          include: ["{toolkit,harness}/**/*.live.test.ts", "labs/*/solution.live.test.ts"],
+          ...stackTimeouts,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        // The labs' experiments, each alone on the machine.
+        test: {
+          name: "labs",
+          include: ["labs/**/*.live.test.ts"],
+          exclude: ["labs/*/solution.live.test.ts", "**/node_modules/**"],
+          ...stackTimeouts,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

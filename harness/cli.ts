@@ -160,14 +160,8 @@ function present(
   process.stdout.write(`  ${headline(verdict, process.stdout)}\n  ${fromHere(page)}\n`);
 }
 
-async function open({ options, terminal }: Session): Promise<Stack> {
-  const stack = await openStack({
-    kind: options.stack,
-    env: process.env,
-    onProgress: (line) => terminal.say(`  ${line}`),
-  });
-  terminal.say(`stack: ${stack.why}`);
-  return stack;
+function open({ options, terminal }: Session): Promise<Stack> {
+  return openStack({ kind: options.stack, env: process.env, onProgress: terminal.say });
 }
 
 function nextChange(files: readonly string[]): Promise<void> {

@@ -38,12 +38,14 @@ export async function createPlace(stack: Stack, lab: Lab, runId: string): Promis
   const admin = kafka.admin();
   let database: pg.Client | undefined;
   const remove = async (): Promise<void> => {
-    const topics = { topics: [topic, warmUpTopic], timeout: 5_000 };
-    await Promise.allSettled([
-      admin.deleteGroups([groupId]).finally(() => admin.deleteTopics(topics)),
-      database?.end().finally(() => dropDatabase(stack, databaseName)),
-    ]);
-    await admin.disconnect().catch(() => undefined);
+    // A stack that was started for this is thrown away as a whole; one that was found is left as it was found.
+    if (stack.kind === "external") {
+      await Promise.allSettled([
+        removeFromKafka(admin, groupId, [topic, warmUpTopic]),
+        database?.end().finally(() => dropDatabase(stack, databaseName)),
+      ]);
+    }
+    await Promise.allSettled([database?.end(), admin.disconnect()]);
   };
   // Both are awaited even when one fails: what is still being made cannot be removed.
   const [connected, topics] = await Promise.allSettled([
@@ -73,6 +75,13 @@ export async function createPlace(stack: Stack, lab: Lab, runId: string): Promis
     database,
     remove,
   };
+}
+
+async function removeFromKafka(admin: Admin, groupId: string, topics: string[]): Promise<void> {
+  // A group that never had a member is unknown to the broker, and the client would ask for it again and again.
+  const { groups } = await admin.listGroups();
+  if (groups.some((group) => group.groupId === groupId)) await admin.deleteGroups([groupId]);
+  await admin.deleteTopics({ topics, timeout: 5_000 });
 }
 
 async function createTopics(admin: Admin, topics: { topic: string; numPartitions: number }[]): Promise<void> {

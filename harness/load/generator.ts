@@ -77,9 +77,9 @@ async function generate(order: GeneratorOrder): Promise<void> {
   }
   await Promise.all(inFlight);
   report.flush();
-  tell({ type: "done", sent: next });
   await producer.disconnect();
-  process.disconnect?.();
+  // The harness ends this process when it has read all: an exit could overtake what is still in the channel.
+  tell({ type: "done", sent: next });
 }
 
 /**
