@@ -1,34 +1,44 @@
 import type { EachBatchPayload, KafkaMessage } from "kafkajs";
 import { describe, expect, test } from "vitest";
+import { fakeClock } from "../testing/fake-clock.ts";
 import { createGiver, type KafkaMessageIn } from "./give-out.ts";
 import { createHoldings } from "./holdings.ts";
 
 /** A batch as kafkajs hands it over, and the position it was told. */
-function batch(first: number, count: number, bytes = 10) {
+function batch(first: number, count: number, bytes = 10, partition = 0) {
   const messages = Array.from({ length: count }, (_, at): KafkaMessage => {
     const record = { key: null, value: Buffer.alloc(bytes), timestamp: "0", attributes: 0, headers: {} };
     return { ...record, offset: String(first + at) };
   });
   const resolved: string[] = [];
   const payload = {
-    batch: { topic: "payments", partition: 0, messages },
+    batch: { topic: "payments", partition, messages },
     resolveOffset: (offset: string) => resolved.push(offset),
     heartbeat: () => Promise.resolve(),
   } as unknown as EachBatchPayload;
   return { payload, resolved };
 }
 
-function setUp(maxBytesInWork = 1_000_000) {
+function setUp(maxBytesInWork = 1_000_000, fetchIntervalMs = 0) {
+  const clock = fakeClock();
   const holdings = createHoldings();
-  holdings.join([{ topic: "payments", partition: 0 }]);
+  holdings.join([0, 1].map((partition) => ({ topic: "payments", partition })));
   const delivered: KafkaMessageIn[][] = [];
   const giver = createGiver({
     holdings,
     maxBytesInWork,
+    fetchIntervalMs,
+    clock,
     deliver: (messages) => delivered.push(messages),
     beganAnew: () => {},
   });
-  return { holdings, delivered, giver, offsets: () => delivered.flat().map((message) => message.offset) };
+  return {
+    clock,
+    holdings,
+    delivered,
+    giver,
+    offsets: () => delivered.flat().map((message) => message.offset),
+  };
 }
 
 async function isPending(promise: Promise<unknown>): Promise<boolean> {
@@ -124,7 +134,7 @@ describe("giving out", () => {
     giver.request(5);
     expect(offsets()).toEqual([]);
     expect(resolved).toEqual([]);
-    giver.hold?.release();
+    giver.release();
     await taken;
     const stray = batch(0, 5);
     await giver.take(stray.payload);
@@ -135,7 +145,36 @@ describe("giving out", () => {
   test("kafkajs gets its own error back, so that it joins again", async () => {
     const { giver } = setUp();
     const taken = giver.take(batch(0, 5).payload);
-    giver.hold?.release(new Error("rebalancing"));
+    giver.release(new Error("rebalancing"));
     await expect(taken).rejects.toThrow("rebalancing");
+  });
+
+  test("the parts of a fetch are given out one after the other, and kafkajs waits for all of them", async () => {
+    const { giver, delivered } = setUp();
+    const parts = [giver.take(batch(0, 3, 10, 0).payload), giver.take(batch(0, 3, 10, 1).payload)];
+    const all = Promise.all(parts);
+    giver.request(4);
+    expect(delivered.flat().map(({ assignment, offset }) => `${assignment.partition}@${offset}`)).toEqual([
+      "0@0",
+      "0@1",
+      "0@2",
+      "1@0",
+    ]);
+    expect(await isPending(all)).toBe(true);
+    giver.request(2);
+    await all;
+  });
+
+  test("a fetch that brought little is followed by the next after a moment, a full one at once", async () => {
+    const { giver, clock, offsets } = setUp(1_000_000, 5);
+    giver.request(1_000);
+    const little = giver.take(batch(0, 3).payload);
+    expect(offsets()).toEqual([0, 1, 2]);
+    await clock.advance(4);
+    expect(await isPending(little)).toBe(true);
+    await clock.advance(1);
+    await little;
+    await Promise.all([giver.take(batch(3, 200).payload), giver.take(batch(0, 200, 10, 1).payload)]);
+    expect(offsets()).toHaveLength(403);
   });
 });

@@ -1,5 +1,6 @@
 /** Gives the records of a fetch to the pipeline as it asks for them, and keeps kafkajs waiting meanwhile. */
 import type { EachBatchPayload, KafkaMessage } from "kafkajs";
+import type { Clock } from "../pipeline/clock.ts";
 import { Message } from "../pipeline/message.ts";
 import { admits, type HeldPartition, type Holdings } from "./holdings.ts";
 import { type KafkaRecord, kafkaRecord, recordBytes } from "./record.ts";
@@ -9,27 +10,38 @@ export type KafkaMessageIn = Message<Buffer | null, KafkaRecord>;
 export interface GiverOptions {
   readonly holdings: Holdings;
   readonly maxBytesInWork: number;
+  /** Shortest time between two fetches that bring little. */
+  readonly fetchIntervalMs: number;
+  readonly clock: Clock;
   readonly deliver: (messages: KafkaMessageIn[]) => void;
   /** The offsets of this partition went back: its log is another one. */
   readonly beganAnew: (held: HeldPartition) => void;
 }
 
-/** A batch of kafkajs that is being given out. */
-export interface Hold {
+/** What one fetch brought of one partition, as it is being given out. */
+interface Hold {
   readonly payload: EachBatchPayload;
   readonly messages: readonly KafkaMessage[];
   readonly held: HeldPartition;
   /** Index of the next message to give out. */
   at: number;
-  /** Lets kafkajs go on, or tells it its own error. What was not given out is fetched again. */
   readonly release: (error?: unknown) => void;
+}
+
+/** What one fetch brought. */
+interface Fetched {
+  readonly holds: Hold[];
+  /** Index of the hold that is being given out; one more than the last when all are. */
+  current: number;
+  messages: number;
+  readonly arrivedAt: number;
 }
 
 export interface Giver {
   /** The handler for kafkajs, which fetches no more before it has returned. Rejects only with kafkajs' errors. */
   take(payload: EachBatchPayload): Promise<void>;
-  /** The batch that is being given out. */
-  readonly hold: Hold | undefined;
+  /** The heartbeat of what is being given out; undefined when kafkajs sends its own. */
+  readonly heartbeat: (() => Promise<void>) | undefined;
   /** There are records at hand, and nobody asks for them though nothing was paused. */
   readonly isHeldUp: boolean;
   /** Messages asked for and not yet given. */
@@ -37,20 +49,24 @@ export interface Giver {
   request(count: number): void;
   pause(): void;
   resume(): void;
-  /** Gives out nothing any more. */
-  stop(): void;
-  /** Keeps no batch any more either. */
-  close(): void;
   /** Gives out what is at hand and asked for; call it when something was finished. */
   pump(): void;
+  /** Lets kafkajs go on, or tells it its own error. What was not given out is fetched again. */
+  release(error?: unknown): void;
+  /** Gives out nothing any more. */
+  stop(): void;
+  /** Keeps nothing back any more either. */
+  close(): void;
 }
 
 /** How long kafkajs waits with a batch that is not ours until it asks whether it is still a member. */
 const strayWaitMs = 20;
+/** A fetch of fewer messages brings little: to wait a moment for more costs less than to ask at once. */
+const littleMessages = 256;
 
 export function createGiver(options: GiverOptions): Giver {
-  const { holdings } = options;
-  let hold: Hold | undefined;
+  const { holdings, clock } = options;
+  let fetched: Fetched | undefined;
   let demand = 0;
   let paused = false;
   let stopped = false;
@@ -69,28 +85,24 @@ export function createGiver(options: GiverOptions): Giver {
       held = holdings.restart(found);
       options.beganAnew(held);
     }
+    fetched ??= { holds: [], current: 0, messages: 0, arrivedAt: clock.now() };
+    fetched.messages += messages.length;
+    const { holds } = fetched;
     return new Promise((resolve, reject) => {
-      hold = {
-        payload,
-        messages,
-        held,
-        at: 0,
-        release(error) {
-          hold = undefined;
-          if (error === undefined) resolve();
-          else reject(error);
-        },
-      };
+      const release = (error?: unknown) => (error === undefined ? resolve() : reject(error));
+      holds.push({ payload, messages, held, at: 0, release });
       pump();
     });
   }
 
+  const currentHold = (): Hold | undefined => fetched?.holds[fetched.current];
+
   function pump(): void {
-    while (hold !== undefined && !hold.held.revoked) {
+    for (let hold = currentHold(); hold !== undefined && !hold.held.revoked; hold = currentHold()) {
       const { messages, payload } = hold;
       if (hold.at === messages.length) {
-        hold.release();
-        return;
+        given();
+        continue;
       }
       if (demand === 0 || paused || stopped) return;
       const from = hold.at;
@@ -100,6 +112,28 @@ export function createGiver(options: GiverOptions): Giver {
       demand -= made.length;
       if (made.length > 0) options.deliver(made);
     }
+  }
+
+  /** A partition's part was given out. After the last one kafkajs may fetch again, when it is time. */
+  function given(): void {
+    const what = fetched;
+    if (what === undefined) return;
+    what.current++;
+    const isAll = () => what === fetched && what.current === what.holds.length;
+    if (!isAll()) return;
+    // All parts of a fetch arrive within this turn of the event loop, and only then is it known how much it was.
+    queueMicrotask(() => {
+      if (!isAll()) return;
+      const waitMs = what.arrivedAt + options.fetchIntervalMs - clock.now();
+      if (what.messages >= littleMessages || waitMs <= 0) release();
+      else clock.setTimer(() => isAll() && release(), waitMs);
+    });
+  }
+
+  function release(error?: unknown): void {
+    const what = fetched;
+    fetched = undefined;
+    for (const hold of what?.holds ?? []) hold.release(error);
   }
 
   /** Makes messages of the next `count` records; of fewer, when those in work weigh too much. */
@@ -127,14 +161,15 @@ export function createGiver(options: GiverOptions): Giver {
   return {
     take,
     pump,
-    get hold() {
-      return hold;
+    release,
+    get heartbeat() {
+      return fetched?.holds[0]?.payload.heartbeat;
     },
     get demand() {
       return demand;
     },
     get isHeldUp() {
-      return hold !== undefined && demand === 0 && !paused && !stopped;
+      return currentHold() !== undefined && demand === 0 && !paused && !stopped;
     },
     request(count) {
       demand += count;
@@ -152,7 +187,7 @@ export function createGiver(options: GiverOptions): Giver {
     },
     close() {
       closed = true;
-      hold?.release();
+      release();
     },
   };
 }

@@ -33,6 +33,8 @@ export interface Membership {
   close(deadlineMs: number): Promise<void>;
 }
 
+/** kafkajs goes through as many workers at each fetch. */
+const mostPartitionsAtOnce = 32;
 const restartDelayMs = 500;
 const crashesBeforeFailure = 5;
 
@@ -93,6 +95,8 @@ export function createMembership(options: MembershipOptions): Membership {
     await consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
+      // All that a fetch brought is handed over at once, whatever partition it is of.
+      partitionsConsumedConcurrently: mostPartitionsAtOnce,
       eachBatch: options.batch,
     });
   }
