@@ -84,10 +84,13 @@ test("--json prints one object with the public keys and nothing else, and the sa
 });
 
 test("a worker that ends at once gives exit code 3 and the end of its output, and does not hang", async () => {
+  const began = performance.now();
   const { code, stderr } = await sluice("--", "sh", "-c", "echo cannot find my library >&2; exit 7").ended;
   expect(code).toBe(3);
   expect(stderr).toContain("the worker ended before it was ready (exit code 7)");
   expect(stderr).toContain("cannot find my library");
+  // It is noticed when it happens, and not when the 30 s for its start are over.
+  expect(performance.now() - began).toBeLessThan(30_000);
 });
 
 test("a command that does not exist gives exit code 3 and names it", async () => {

@@ -86,7 +86,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
         load: scenario.load,
       };
       preparing = prepareLoad(order, over.signal);
-      const [load] = await Promise.all([preparing, awaitReady(crew, place, lab, signal)]);
+      const [load] = await Promise.all([preparing, awaitReady(crew, place, lab, signal, lost.signal)]);
       return await measure({
         ...options,
         scenario,
@@ -119,15 +119,19 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   return working.finally(forget);
 }
 
-async function awaitReady(crew: Crew, place: Place, lab: Lab, signal: AbortSignal): Promise<void> {
+async function awaitReady(
+  crew: Crew,
+  place: Place,
+  lab: Lab,
+  signal: AbortSignal,
+  /** Aborted when the worker ended by itself. */
+  lost: AbortSignal,
+): Promise<void> {
   try {
     await until(
       "the worker's group to be stable with every partition assigned",
-      () => {
-        crew.assertAlive();
-        return isGroupReady(place.admin, place.groupId, place.topic, lab.partitions);
-      },
-      { timeoutMs: readyWithinMs, everyMs: 50, signal },
+      () => isGroupReady(place.admin, place.groupId, place.topic, lab.partitions),
+      { timeoutMs: readyWithinMs, everyMs: 50, signal: AbortSignal.any([signal, lost]) },
     );
   } catch (error) {
     signal.throwIfAborted();
