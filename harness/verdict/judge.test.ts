@@ -278,6 +278,18 @@ describe("a run that proved nothing is unknown", () => {
   });
 });
 
+test("a worker that did a fifth of the load fails keeps-up on any host; one that did most of it only on a fit one", () => {
+  const keepsUp = (share: number, foreignCpuShare: number) =>
+    judged((record) => {
+      record.host.duringRun.foreignCpuShare = foreignCpuShare;
+      for (const sample of record.commitSamples)
+        sample.committed = sample.committed.map((offset) => offset * share);
+    }).of("keeps-up").verdict;
+  expect(keepsUp(0.2, 0.6)).toBe("fail");
+  expect(keepsUp(0.4, 0.6)).toBe("unknown");
+  expect(keepsUp(0.4, 0)).toBe("fail");
+});
+
 test("a backlog that was not read fails lossless on a fit host, and decides nothing on an unfit one", () => {
   const unread = (foreignCpuShare: number) =>
     judged((record) => {

@@ -38,7 +38,7 @@ function verdictOf(criterion: Criterion, evidence: Evidence): CriterionVerdict {
     const reason = error instanceof Error ? error.message : String(error);
     finding = undecided(`the judge could not read this record: ${reason}`);
   }
-  if (finding.verdict === "fail" && criterion.timing === true) {
+  if (finding.verdict === "fail" && criterion.timing === true && finding.inexcusable !== true) {
     const unfit = unfitness(evidence.record.host);
     if (unfit !== undefined) {
       const detail = `${finding.detail} This cannot be held against the worker: ${unfit}.`;

@@ -1,5 +1,6 @@
 /** Judges of time: lag after a spike, recovery after a kill, freshness of rows. */
 import type { Criterion } from "../lab.ts";
+import type { Phase } from "../record/record.ts";
 import { seconds } from "./delivery.ts";
 import type { Evidence } from "./evidence.ts";
 import { timerAllowanceMs } from "./host.ts";
@@ -10,6 +11,8 @@ const granularityMs = 250;
 /** A worker whose lag is already a second of load before the spike has no baseline to return to. */
 const maxBaselineMs = 1_000;
 const minFreshSamples = 1_000;
+/** A worker that does less than this share of the steady load would not keep up on a host four times as free. */
+const hopelessShare = 0.25;
 
 export interface LagPoint {
   readonly atMs: number;
@@ -70,6 +73,7 @@ export const keepsUp: Criterion = {
         ...base,
         measured: null,
         verdict: "fail",
+        inexcusable: shareOfSteadyLoad(evidence, steady) < hopelessShare,
         detail: `There was no baseline: under the steady load the lag already reached ${baseline.messages} messages (at most ${maxBaseline}).`,
         expected: "a worker with room for twice the steady rate",
         lookAt: "how many round trips the worker makes per message",
@@ -106,6 +110,15 @@ export const keepsUp: Criterion = {
     };
   },
 };
+
+/** Messages committed while the steady phase lasted, as a share of those that were due in it. */
+function shareOfSteadyLoad({ record }: Evidence, steady: Phase): number {
+  const inPhase = record.commitSamples.filter(({ atMs }) => atMs >= steady.startMs && atMs < steady.endMs);
+  const total = (sample: (typeof inPhase)[number] | undefined) =>
+    sample?.committed.reduce((sum, offset) => sum + Math.max(0, offset), 0) ?? 0;
+  const due = ((steady.endMs - steady.startMs) / 1000) * steady.perSecond;
+  return (total(inPhase.at(-1)) - total(inPhase[0])) / due;
+}
 
 /** Needs the parameters "sessionTimeoutMs" and "survivesKillWithinMs". */
 export function survivesKill(tableName: string): Criterion {

@@ -13,6 +13,8 @@ export interface Finding {
   readonly samples: number;
   /** One or two sentences in words. */
   readonly detail: string;
+  /** A failure by so much that no host explains it: it stands on an unfit one too. */
+  readonly inexcusable?: boolean;
   /** On a failure: the first offending items, what was expected instead, and where to look next. */
   readonly offending?: readonly string[];
   readonly expected?: string;
