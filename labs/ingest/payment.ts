@@ -1,6 +1,7 @@
 /**
  * What a payment message must be. Strict, because the bytes that pass go to Postgres as they are: what is accepted
  * here must be stored exactly, and what cannot be stored must be refused here with a reason a person can use.
+ * (A whole number written as `1.5e3` passes, and is refused by Postgres: that goes to `rejected_messages` too.)
  */
 import { isUtf8 } from "node:buffer";
 

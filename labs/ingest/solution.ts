@@ -44,8 +44,8 @@ export const parts = {
         INSERT INTO payments (event_id, account_id, amount_cents, occurred_at, sequence, padding)
         SELECT "eventId", "accountId", "amountCents", "occurredAt", sequence, padding
         FROM json_to_recordset($1::json) AS payment (
-          "eventId" uuid, "accountId" text, "amountCents" numeric, "occurredAt" timestamptz,
-          sequence numeric, padding text)
+          "eventId" uuid, "accountId" text, "amountCents" bigint, "occurredAt" timestamptz,
+          sequence bigint, padding text)
         ORDER BY "eventId"
         ON CONFLICT (event_id) DO NOTHING`,
       values: [jsonArray(payments.map((payment) => payment.value))],
