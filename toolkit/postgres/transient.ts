@@ -26,7 +26,6 @@ const programErrors = [TypeError, RangeError, ReferenceError, SyntaxError];
 export function isTransient(error: unknown): boolean {
   const state = sqlState(error);
   if (state !== undefined) return !permanentClasses.has(state.slice(0, 2)) && !permanentCodes.has(state);
-  // An error of a socket may be a TypeError or RangeError in name only by mistake; those of Node carry a code.
   return !programErrors.some((kind) => error instanceof kind);
 }
 
