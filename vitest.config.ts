@@ -30,10 +30,20 @@ export default defineConfig({
         test: {
           name: "labs",
           include: ["labs/**/*.live.test.ts"],
-          exclude: ["labs/*/solution.live.test.ts", "**/node_modules/**"],
+          exclude: ["labs/*/solution.live.test.ts", "labs/backpressure/**", "**/node_modules/**"],
           ...stackTimeouts,
           fileParallelism: false,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        // Labs that are not finished: `npm run test:coming`.
+        test: {
+          name: "coming",
+          include: ["labs/backpressure/*.live.test.ts"],
+          ...stackTimeouts,
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

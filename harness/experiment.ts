@@ -7,7 +7,7 @@ import { writeIndex } from "./report/index-page.ts";
 import { writeReport } from "./report/write.ts";
 import { type RunOptions, run } from "./run.ts";
 import { readEvidence } from "./verdict/evidence.ts";
-import { judgeEvidence } from "./verdict/judge.ts";
+import { judge, judgeEvidence } from "./verdict/judge.ts";
 import type { RunVerdict } from "./verdict/verdict.ts";
 
 export interface Outcome {
@@ -22,14 +22,17 @@ export interface Outcome {
 export interface ExperimentOptions extends Omit<RunOptions, "folder"> {
   /** The reports folder; the run gets a folder of its own in it. */
   readonly out: string;
+  /** False: record and verdict only. Default true. */
+  readonly draw?: boolean;
 }
 
 /** @throws what `run` throws; CannotRun when the reports folder cannot be written */
-export async function conduct({ out, ...options }: ExperimentOptions): Promise<Outcome> {
+export async function conduct({ out, draw = true, ...options }: ExperimentOptions): Promise<Outcome> {
   const started = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
   const folder = join(out, options.lab.name, `${started}-${options.subject.name}-${options.seed}`);
   const record = await run({ ...options, folder });
   await writeRecord(folder, record);
+  if (!draw) return { verdict: judge(record, options.lab), folder, page: folder, problems: [] };
   const outcome = await judgeAndDraw(record, options.lab, folder);
   try {
     await writeIndex(out);

@@ -171,7 +171,7 @@ async function startPostgres(site: Site): Promise<Service> {
       title: "PostgreSQL",
       label: postgresLabel,
       file: postgresFile(software.postgresHome),
-      args: postgresArguments(data, link.servicePort),
+      args: postgresArguments(data, link.servicePort, site.benchmark),
       cwd: folder,
       env: plainEnv(env),
       user,

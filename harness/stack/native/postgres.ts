@@ -41,7 +41,8 @@ export const initdbArguments = (dataFolder: string, passwordFile: string): strin
 
 export const postgresFile = (home: string): string => join(home, "bin", "postgres");
 
-export function postgresArguments(dataFolder: string, port: number): string[] {
+/** @param benchmark room for minutes of load: no checkpoint in the middle of a drain, its table in memory */
+export function postgresArguments(dataFolder: string, port: number, benchmark = false): string[] {
   const settings: Readonly<Record<string, string | number>> = {
     listen_addresses: "127.0.0.1",
     port,
@@ -55,6 +56,7 @@ export function postgresArguments(dataFolder: string, port: number): string[] {
     log_line_prefix: "%m [%p] ",
     log_timezone: "UTC",
     timezone: "UTC",
+    ...(benchmark ? { shared_buffers: "512MB", max_wal_size: "4GB" } : {}),
   };
   return [
     "-D",
