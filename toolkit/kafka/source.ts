@@ -40,8 +40,9 @@ export interface KafkaSourceOptions {
   /** Longest wait of a fetch on an empty topic; also how long closing may take. Default 100 ms. */
   readonly maxWaitMs?: number;
   /**
-   * Most bytes of a partition in one fetch. Default 128 KiB: more costs memory and gains nothing. What
-   * a producer sent as one larger batch still comes, but from one partition at a time.
+   * Most bytes of a partition in one fetch. Default 256 KiB: more costs memory and gains nothing. What
+   * a producer sent as one larger batch still comes, but from one partition at a time, and is cut off and
+   * fetched again from the others: a drain of 230 KiB batches was a third slower with 192 KiB than with 256.
    */
   readonly maxBytesPerPartition?: number;
   /** No record is delivered while those in work weigh more, one excepted. Default 64 MiB. */
@@ -137,7 +138,7 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
     heartbeatIntervalMs,
     rebalanceTimeoutMs: options.rebalanceTimeoutMs ?? Math.max(sessionTimeoutMs, 3_000),
     maxWaitMs: options.maxWaitMs ?? 100,
-    maxBytesPerPartition: options.maxBytesPerPartition ?? 128 * 1024,
+    maxBytesPerPartition: options.maxBytesPerPartition ?? 256 * 1024,
     batch(payload) {
       send = payload.commitOffsetsIfNecessary;
       return giver.take(payload);
