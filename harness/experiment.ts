@@ -6,6 +6,7 @@ import type { RunRecord } from "./record/record.ts";
 import { writeIndex } from "./report/index-page.ts";
 import { writeReport } from "./report/write.ts";
 import { type RunOptions, run } from "./run.ts";
+import { messageOf } from "./stack/readiness.ts";
 import { readEvidence } from "./verdict/evidence.ts";
 import { judge, judgeEvidence } from "./verdict/judge.ts";
 import type { RunVerdict } from "./verdict/verdict.ts";
@@ -66,5 +67,3 @@ export async function judgeAndDraw(record: RunRecord, lab: Lab, folder: string):
     return { verdict, folder, page: folder, problems: [...problems, messageOf(error)] };
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,14 +1,23 @@
 /** The record on disk: written whole or not at all, and read with suspicion. */
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CannotRun } from "../cannot-run.ts";
+import { replaceFile } from "../replace-file.ts";
+import { messageOf } from "../stack/readiness.ts";
 import { type RunRecord, recordSchema, recordVersion } from "./record.ts";
 
 export const recordFile = (folder: string): string => join(folder, "record.json");
 
 /** @throws CannotRun when the disk is full or the folder cannot be written */
 export async function writeRecord(folder: string, record: RunRecord): Promise<void> {
-  await writeWhole(recordFile(folder), JSON.stringify(record));
+  const file = recordFile(folder);
+  try {
+    await replaceFile(file, JSON.stringify(record));
+  } catch (error) {
+    throw new CannotRun(`cannot write ${file}: ${messageOf(error)}`, [
+      "free some disk space, or choose another folder with --out",
+    ]);
+  }
 }
 
 /** @throws CannotRun naming the file and what is wrong with it */
@@ -48,19 +57,3 @@ export async function readRecord(folder: string): Promise<RunRecord> {
   }
   return parsed.data;
 }
-
-/** Writes beside the file and renames, so that a reader never sees half of it. */
-async function writeWhole(file: string, content: string | Buffer): Promise<void> {
-  const partial = `${file}.${process.pid}.partial`;
-  try {
-    await writeFile(partial, content);
-    await rename(partial, file);
-  } catch (error) {
-    await rm(partial, { force: true }).catch(() => undefined);
-    throw new CannotRun(`cannot write ${file}: ${messageOf(error)}`, [
-      "free some disk space, or choose another folder with --out",
-    ]);
-  }
-}
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,7 +1,8 @@
 /** Writes what a person opens after a run: verdict.json, charts, index.html. */
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { RunRecord } from "../record/record.ts";
+import { replaceFile } from "../replace-file.ts";
 import type { RunVerdict } from "../verdict/verdict.ts";
 import type { Chart } from "./chart.ts";
 import { drawChart, narrowWidth, wideWidth } from "./draw.ts";
@@ -90,17 +91,10 @@ async function draw(chart: Chart): Promise<DrawnChart> {
   }
 }
 
-/** Writes under a temporary name beside the file and renames: a reader sees the old file or the new one. */
+/** Replaces the file, in a folder that is made when it is not there. */
 export async function writeWhole(path: string, content: string | Buffer): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    await writeFile(temporary, content);
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
-    throw error;
-  }
+  await replaceFile(path, content);
 }
 
 const causes: Readonly<Record<string, string>> = {
