@@ -7,6 +7,7 @@ import { writeIndex } from "./report/index-page.ts";
 import { writeReport } from "./report/write.ts";
 import { type RunOptions, run } from "./run.ts";
 import { messageOf } from "./stack/readiness.ts";
+import { resolveSubject } from "./subject/resolve.ts";
 import { readEvidence } from "./verdict/evidence.ts";
 import { judge, judgeEvidence } from "./verdict/judge.ts";
 import type { RunVerdict } from "./verdict/verdict.ts";
@@ -20,7 +21,7 @@ export interface Outcome {
   readonly problems: readonly string[];
 }
 
-export interface ExperimentOptions extends Omit<RunOptions, "folder"> {
+export interface ExperimentOptions extends Omit<RunOptions, "folder" | "scenario"> {
   /** The reports folder; the run gets a folder of its own in it. */
   readonly out: string;
   /** False: record and verdict only. Default true. */
@@ -31,7 +32,7 @@ export interface ExperimentOptions extends Omit<RunOptions, "folder"> {
 export async function conduct({ out, draw = true, ...options }: ExperimentOptions): Promise<Outcome> {
   const started = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
   const folder = join(out, options.lab.name, `${started}-${options.subject.name}-${options.seed}`);
-  const record = await run({ ...options, folder });
+  const record = await runWithArms({ ...options, folder });
   await writeRecord(folder, record);
   if (!draw) return { verdict: judge(record, options.lab), folder, page: folder, problems: [] };
   const outcome = await judgeAndDraw(record, options.lab, folder);
@@ -44,6 +45,27 @@ export async function conduct({ out, draw = true, ...options }: ExperimentOption
     };
   }
   return outcome;
+}
+
+/** The run under test, then its arms, each in a folder of its own within the run's. */
+async function runWithArms(options: Omit<RunOptions, "scenario">): Promise<RunRecord> {
+  const { arms = [], ...scenario } = options.lab.profiles[options.profile];
+  const record = await run({ ...options, scenario });
+  if (arms.length === 0) return record;
+  const records: NonNullable<RunRecord["arms"]> = [];
+  for (const { name, subject, scenario } of arms) {
+    options.onProgress({ step: "place", event: `arm: ${name}` });
+    records.push({
+      name,
+      record: await run({
+        ...options,
+        scenario,
+        subject: subject === undefined ? options.subject : resolveSubject(options.lab.home, subject, []),
+        folder: join(options.folder, "arms", name),
+      }),
+    });
+  }
+  return { ...record, arms: records };
 }
 
 /** Everything that follows from a record. */

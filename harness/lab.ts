@@ -62,6 +62,16 @@ export interface Scenario {
   readonly settleMs: number;
   /** Numbers only the lab's own criteria use; they are copied into the record. */
   readonly limits?: Readonly<Record<string, number>>;
+  /** Runs of the same seed that follow this one, for criteria and charts that compare; see `Evidence.arm`. */
+  readonly arms?: readonly Arm[];
+}
+
+/** A companion of the main run, on a fresh place. */
+export interface Arm {
+  readonly name: string;
+  /** A subject of the lab to run instead of the one under test, such as a pitfall. */
+  readonly subject?: string;
+  readonly scenario: Omit<Scenario, "arms">;
 }
 
 /** A table the worker writes, and what a message must become in it. */

@@ -35,6 +35,8 @@ export interface RunOptions {
   readonly lab: Lab;
   readonly subject: Subject;
   readonly profile: Profile;
+  /** The profile's own scenario, or that of one of its arms. */
+  readonly scenario: Scenario;
   readonly seed: number;
   readonly stack: Stack;
   /** The run's own folder; made here. */
@@ -50,9 +52,8 @@ export interface RunOptions {
  * @throws Interrupted when the harness is being stopped; nothing is left running then either
  */
 export async function run(options: RunOptions): Promise<RunRecord> {
-  const { lab, stack, onProgress } = options;
+  const { lab, scenario, stack, onProgress } = options;
   mkdirSync(options.folder, { recursive: true });
-  const scenario = lab.profiles[options.profile];
   onProgress({ step: "place" });
   const place = await createPlace(stack, lab, runIdOf(options));
   const lost = new AbortController();
@@ -89,7 +90,6 @@ export async function run(options: RunOptions): Promise<RunRecord> {
       const [load] = await Promise.all([preparing, awaitReady(crew, place, lab, signal, lost.signal)]);
       return await measure({
         ...options,
-        scenario,
         place,
         crew,
         load,
@@ -147,7 +147,6 @@ async function awaitReady(
 }
 
 interface Measuring extends RunOptions {
-  readonly scenario: Scenario;
   readonly place: Place;
   readonly crew: Crew;
   readonly load: RunningLoad;

@@ -148,7 +148,7 @@ const groupSample = z.object({
   members: z.array(z.string()),
 });
 
-export const recordSchema = z.object({
+const runSchema = z.object({
   version: z.literal(recordVersion),
   lab: z.string(),
   subject: z.object({ name: z.string(), command: z.array(z.string()) }),
@@ -184,6 +184,11 @@ export const recordSchema = z.object({
   groupSamples: z.array(groupSample).optional(),
   /** When the settle phase ended, and whether everything was committed by then. */
   settled: z.object({ atMs: ms, drained: z.boolean() }),
+});
+
+export const recordSchema = runSchema.extend({
+  /** Companion runs of the same seed, in the order of the scenario. */
+  arms: z.array(z.object({ name: z.string(), record: runSchema })).optional(),
 });
 
 export type RunRecord = z.infer<typeof recordSchema>;

@@ -2,7 +2,7 @@
  * A record made easy to ask: the messages that were sent, where each ended, and when. Pure; everything
  * here is derived from the record and the lab, and computed when first asked for.
  */
-import type { Lab } from "../lab.ts";
+import type { Lab, Scenario } from "../lab.ts";
 import { type PlannedMessage, planMessages, type SentMessage } from "../load/messages.ts";
 import { dueTimes, schedule } from "../load/schedule.ts";
 import type { Fault, Phase, RunRecord } from "../record/record.ts";
@@ -23,6 +23,10 @@ export interface TableEvidence {
 export interface Evidence {
   readonly record: RunRecord;
   readonly lab: Lab;
+  /** What this run, or this arm, was asked to do. */
+  readonly scenario: Omit<Scenario, "arms">;
+  /** A companion run of the same seed; undefined when the record has none of this name. */
+  arm(name: string): Evidence | undefined;
   /** Messages planned. */
   readonly planned: number;
   readonly dueMs: Float64Array;
@@ -46,8 +50,13 @@ export interface Evidence {
   parameter(name: string): number;
 }
 
+/** @throws Error when the lab has changed since the run, so that its messages are not those of the record */
 export function readEvidence(record: RunRecord, lab: Lab): Evidence {
-  const { load } = lab.profiles[record.profile];
+  return evidenceOf(record, lab, lab.profiles[record.profile]);
+}
+
+function evidenceOf(record: RunRecord, lab: Lab, scenario: Scenario): Evidence {
+  const { load } = scenario;
   const plan = planMessages(record.seed, load, record.topic.partitions);
   const { ledger } = record;
   if (plan.length !== ledger.planned) {
@@ -90,9 +99,21 @@ export function readEvidence(record: RunRecord, lab: Lab): Evidence {
     if (labTable === undefined) throw new RangeError(`lab ${lab.name} has no table for message ${index}`);
     return table(labTable.name);
   };
+  const arms = new Map<string, Evidence>();
   return {
     record,
     lab,
+    scenario,
+    arm(name) {
+      const known = arms.get(name);
+      if (known !== undefined) return known;
+      const recorded = record.arms?.find((one) => one.name === name);
+      const planned = scenario.arms?.find((one) => one.name === name);
+      if (recorded === undefined || planned === undefined) return undefined;
+      const evidence = evidenceOf(recorded.record, lab, planned.scenario);
+      arms.set(name, evidence);
+      return evidence;
+    },
     planned: plan.length,
     dueMs: dueTimes(schedule(load.phases)),
     place: plan.at,

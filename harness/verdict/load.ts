@@ -15,11 +15,11 @@ export const loadOffered: Criterion = {
 };
 
 function judgeLoad(evidence: Evidence): Finding {
-  const { record, lab } = evidence;
+  const { record, scenario } = evidence;
   const { ledger } = record;
   const untilMs = ledger.stoppedMs === null ? Number.POSITIVE_INFINITY : ledger.stoppedMs - graceMs;
   let worst = { name: "", share: 1, sent: 0, count: 0 };
-  for (const phase of schedule(lab.profiles[record.profile].load.phases)) {
+  for (const phase of schedule(scenario.load.phases)) {
     let sent = 0;
     let count = 0;
     for (let i = phase.first; i < phase.first + phase.count; i += 1) {
