@@ -1,0 +1,155 @@
+/**
+ * One effect for one key, however often it is asked for: the key and the effect are stored in one transaction.
+ *
+ * Guaranteed under READ COMMITTED, the default of Postgres: of all transactions that claim a key at once, one inserts
+ * it, and `ON CONFLICT DO NOTHING` makes the others wait at the unique index until that one has ended. When it
+ * commits, they find the key (their next statement has a newer snapshot) and get its outcome; when it rolls back or
+ * its process dies, its key and its effect vanish together, and one of those that waited goes on. Under REPEATABLE
+ * READ and above the ones that waited get a serialization failure (40001) instead: run the transaction again.
+ *
+ * Not guaranteed: effects outside of this transaction (a call to a service, another database) may happen again; and a
+ * key that was cleaned away (`deleteExpiredKeys`) is forgotten, so keep keys for longer than duplicates can come.
+ */
+import type { Queryable } from "../postgres/open.ts";
+
+/** Run it with `ensureSchema` at the start of a worker. */
+export const idempotencyKeysSchema = `
+  CREATE TABLE IF NOT EXISTS idempotency_keys (
+    key          text        PRIMARY KEY,
+    payload_hash bytea       NOT NULL,
+    outcome      jsonb,
+    created_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+  );
+  CREATE INDEX IF NOT EXISTS idempotency_keys_age ON idempotency_keys (created_at);`;
+
+/** What came of a call. `conflict`: the key was used before with another payload, and nothing was done. */
+export type Once<Outcome> =
+  | { readonly kind: "done"; readonly outcome: Outcome }
+  | { readonly kind: "duplicate"; readonly outcome: Outcome }
+  | { readonly kind: "conflict" };
+
+/** Who asks for an effect: the key, and the hash of the payload it was first used with (see `payloadHash`). */
+export interface KeyedCall {
+  readonly key: string;
+  readonly payloadHash: Uint8Array;
+}
+
+/**
+ * Runs `effect` unless its key is known.
+ *
+ * @param client a connection inside a transaction, which the caller commits (`inTransaction`); `effect` must use it
+ * @param effect gives the outcome, as JSON: a duplicate gets it as it was stored. What it throws is thrown on, and
+ *   the caller's rollback takes the key back
+ */
+export async function once<Outcome>(
+  client: Queryable,
+  key: string,
+  payloadHash: Uint8Array,
+  effect: (client: Queryable) => Promise<Outcome>,
+): Promise<Once<Outcome>> {
+  const [result] = await onceEach(client, [{ key, payloadHash }], async (connection) => [
+    await effect(connection),
+  ]);
+  if (result === undefined) throw new Error(`no result for the key ${key}`);
+  return result;
+}
+
+/**
+ * The form for batches: one statement claims all keys, `effect` is called once with the calls that are new (not at
+ * all when none is), and one more statement keeps their outcomes. A key that is twice in the batch is one effect.
+ * Keys are claimed in their own order, so that two batches which share keys do not deadlock.
+ *
+ * @param client a connection inside a transaction, which the caller commits; `effect` must use it
+ * @param effect gives the outcomes, as JSON, in the order of the calls it was given; undefined: nothing to keep, and
+ *   every outcome is null
+ * @returns one result for each call, in order
+ * @throws RangeError when `effect` gives another number of outcomes
+ */
+export async function onceEach<Call extends KeyedCall, Outcome>(
+  client: Queryable,
+  calls: readonly Call[],
+  effect: (client: Queryable, fresh: readonly Call[]) => Promise<readonly Outcome[] | undefined>,
+): Promise<Once<Outcome>[]> {
+  const first = firstOfEachKey(calls);
+  const known = new Map<string, Known<Outcome>>();
+  const fresh: Call[] = [];
+  let open = [...first.values()];
+  // More than one round only when a key was cleaned away between the claim and the look.
+  while (open.length > 0) {
+    const claimed = await claim(client, open);
+    fresh.push(...open.filter(({ key }) => claimed.has(key)));
+    const others = open.filter(({ key }) => !claimed.has(key));
+    for (const [key, one] of await recall<Outcome>(client, others)) known.set(key, one);
+    open = others.filter(({ key }) => !known.has(key));
+  }
+  const outcomes = fresh.length === 0 ? [] : await effect(client, fresh);
+  if (outcomes !== undefined && outcomes.length !== fresh.length) {
+    throw new RangeError(`the effect gave ${outcomes.length} outcomes for ${fresh.length} calls`);
+  }
+  if (outcomes !== undefined && fresh.length > 0) await keep(client, fresh, outcomes);
+  const done = new Map(fresh.map(({ key }, i) => [key, (outcomes?.[i] ?? null) as Outcome]));
+  return calls.map((call) => {
+    const before = known.get(call.key);
+    const payloadHash = before?.payloadHash ?? first.get(call.key)?.payloadHash;
+    if (payloadHash === undefined || !sameBytes(payloadHash, call.payloadHash)) return { kind: "conflict" };
+    if (before !== undefined) return { kind: "duplicate", outcome: before.outcome };
+    const outcome = done.get(call.key) as Outcome;
+    return first.get(call.key) === call ? { kind: "done", outcome } : { kind: "duplicate", outcome };
+  });
+}
+
+interface Known<Outcome> {
+  readonly payloadHash: Uint8Array;
+  readonly outcome: Outcome;
+}
+
+function firstOfEachKey<Call extends KeyedCall>(calls: readonly Call[]): Map<string, Call> {
+  const first = new Map<string, Call>();
+  for (const call of calls) if (!first.has(call.key)) first.set(call.key, call);
+  return first;
+}
+
+/** Inserts what is not there; gives the keys it inserted. Waits for transactions that hold one of them. */
+async function claim(client: Queryable, calls: readonly KeyedCall[]): Promise<Set<string>> {
+  const { rows } = await client.query<{ key: string }>({
+    name: "claim idempotency keys",
+    text: `
+      INSERT INTO idempotency_keys (key, payload_hash)
+      SELECT key, payload_hash FROM unnest($1::text[], $2::bytea[]) AS call (key, payload_hash)
+      ORDER BY key
+      ON CONFLICT (key) DO NOTHING
+      RETURNING key`,
+    values: [calls.map(({ key }) => key), calls.map(({ payloadHash }) => Buffer.from(payloadHash))],
+  });
+  return new Set(rows.map(({ key }) => key));
+}
+
+async function recall<Outcome>(
+  client: Queryable,
+  calls: readonly KeyedCall[],
+): Promise<Map<string, Known<Outcome>>> {
+  if (calls.length === 0) return new Map();
+  const { rows } = await client.query<{ key: string; payload_hash: Buffer; outcome: Outcome }>({
+    name: "recall idempotency keys",
+    text: "SELECT key, payload_hash, outcome FROM idempotency_keys WHERE key = ANY($1::text[])",
+    values: [calls.map(({ key }) => key)],
+  });
+  return new Map(rows.map(({ key, payload_hash, outcome }) => [key, { payloadHash: payload_hash, outcome }]));
+}
+
+async function keep(
+  client: Queryable,
+  calls: readonly KeyedCall[],
+  outcomes: readonly unknown[],
+): Promise<void> {
+  await client.query({
+    name: "keep idempotent outcomes",
+    text: `
+      UPDATE idempotency_keys SET outcome = kept.outcome
+      FROM unnest($1::text[], $2::jsonb[]) AS kept (key, outcome)
+      WHERE idempotency_keys.key = kept.key`,
+    values: [calls.map(({ key }) => key), outcomes.map((outcome) => JSON.stringify(outcome ?? null))],
+  });
+}
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
