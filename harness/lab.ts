@@ -1,5 +1,6 @@
 /** A lab as one value: scenario, tables, criteria, charts. Adding a lab is one folder with one of these. */
 import type { PlannedMessage, SentMessage } from "./load/messages.ts";
+import type { Operation } from "./operate/operation.ts";
 import type { Chart } from "./report/chart.ts";
 import type { ServiceName } from "./stack/stack.ts";
 import type { Evidence } from "./verdict/evidence.ts";
@@ -22,6 +23,18 @@ export interface Load {
   readonly paddingLength: number;
   /** One message in this many is malformed, at a seeded place; 0 for none. */
   readonly malformedOneIn: number;
+  /** Well-formed events that the gateway does not accept at first. */
+  readonly trouble?: readonly Trouble[];
+  /** Whether each message carries the header `trace`, with bytes of its own. */
+  readonly traced?: boolean;
+}
+
+/** Events that the gateway answers with `status` in their first `times` attempts; one in `oneIn` is one. */
+export interface Trouble {
+  readonly name: string;
+  readonly oneIn: number;
+  readonly status: 422 | 503;
+  readonly times: number;
 }
 
 /** Something to break, and when: milliseconds since the load began. */
@@ -58,6 +71,8 @@ export interface Scenario {
   readonly gateway?: GatewayPlan;
   readonly faults: readonly FaultPlan[];
   readonly worker: WorkerSettings;
+  /** What an operator does after the load, while the worker runs. */
+  readonly operation?: Operation;
   /** How long the backlog may take to drain after the load. */
   readonly settleMs: number;
   /** Numbers only the lab's own criteria use; they are copied into the record. */

@@ -9,7 +9,10 @@ import { type AttachedGateway, attachGateway } from "./gateway/attach.ts";
 import type { Lab, Profile, Scenario } from "./lab.ts";
 import { messagesOf, prepareLoad, type RunningLoad, toRecord } from "./load/load.ts";
 import { planMessages } from "./load/messages.ts";
+import { randomFor } from "./load/random.ts";
 import { schedule } from "./load/schedule.ts";
+import { operate } from "./operate/operation.ts";
+import { openWebhook, type Webhook } from "./operate/webhook.ts";
 import { createPlace, type Place } from "./place.ts";
 import { type CommitProbe, committedOffsets, endOffsets, startCommitProbe } from "./probe/commits.ts";
 import { readTables } from "./probe/final-read.ts";
@@ -22,7 +25,7 @@ import { stopAtExit } from "./stack/shutdown.ts";
 import type { Stack } from "./stack/stack.ts";
 import { workerEnvironment } from "./subject/contract.ts";
 import { type Crew, createCrew } from "./subject/crew.ts";
-import { openWorkerBook } from "./subject/remember.ts";
+import { openWorkerBook, type WorkerBook } from "./subject/remember.ts";
 import type { Subject } from "./subject/resolve.ts";
 import { until, untilAborted } from "./until.ts";
 import { type Progress, startWatch } from "./watch.ts";
@@ -60,12 +63,13 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   const interrupted = new AbortController();
   const signal = interrupted.signal;
   const book = await openWorkerBook((event) => onProgress({ step: "place", event }));
+  const webhook = await openWebhook();
   const crew = createCrew({
     book,
     command: options.subject.command,
     cwd: options.cwd,
     folder: options.folder,
-    environment: (workerId) => environmentOf(place, stack, scenario, gateway, workerId),
+    environment: (workerId) => environmentOf(place, stack, scenario, gateway, webhook, workerId),
     onUnplannedExit: () => lost.abort(new Error("the worker ended by itself")),
   });
   const over = new AbortController();
@@ -94,12 +98,15 @@ export async function run(options: RunOptions): Promise<RunRecord> {
         crew,
         load,
         gateway,
+        webhook,
+        book,
         lost: lost.signal,
         signal,
         calibration,
       });
     } finally {
       over.abort();
+      webhook.close();
       await Promise.all([crew.killAll(), preparing?.then((load) => load.close()).catch(() => undefined)]);
       await Promise.all([place.remove(), book.close()]);
     }
@@ -151,6 +158,8 @@ interface Measuring extends RunOptions {
   readonly crew: Crew;
   readonly load: RunningLoad;
   readonly gateway: AttachedGateway | undefined;
+  readonly webhook: Webhook;
+  readonly book: WorkerBook;
   /** Aborted when a worker ended by itself: there is nothing more to wait for. */
   readonly lost: AbortSignal;
   /** Aborted when the harness is being stopped. */
@@ -194,6 +203,9 @@ async function measure(run: Measuring): Promise<RunRecord> {
   let drained = false;
   let settledMs = 0;
   let stoppedMs: number | null = null;
+  let tables: RunRecord["tables"] | undefined;
+  let ends: number[] | undefined;
+  let operation: RunRecord["operation"];
   try {
     const broken = breakThings(scenario.faults, {
       stack,
@@ -217,6 +229,25 @@ async function measure(run: Measuring): Promise<RunRecord> {
     settledMs = now();
     watch.quiet();
     await group.stop();
+    if (scenario.operation !== undefined && !run.lost.aborted) {
+      // What operators do changes topic and tables: what the load led to is read before.
+      await probe.look();
+      ends = await endOffsets(place.admin, place.topic, lab.partitions);
+      tables = await readTables(readers, locators, messages, probe, startedAt + clockSkewMs);
+      operation = await operate({
+        operation: scenario.operation,
+        command: run.subject.operator ?? [process.execPath, "--import", "tsx", scenario.operation.tool],
+        cwd: run.cwd,
+        env: environmentOf(place, stack, scenario, run.gateway, run.webhook, "operator"),
+        database: place.database,
+        workerDatabaseUrl: place.workerDatabaseUrl,
+        random: randomFor(run.seed, 0x0d1c),
+        now,
+        signal: stop,
+        onProgress: (event) => onProgress({ step: "load", event }),
+        enter: run.book.enter,
+      });
+    }
     onProgress({ step: "read" });
     await crew.terminateAll();
   } finally {
@@ -225,8 +256,8 @@ async function measure(run: Measuring): Promise<RunRecord> {
   }
   await probe.look();
   const host = { ...describeHost(), calibration: run.calibration, duringRun: await watch.end() };
-  const ends = await endOffsets(place.admin, place.topic, lab.partitions);
-  const tables = await readTables(readers, locators, messages, probe, startedAt + clockSkewMs);
+  ends ??= await endOffsets(place.admin, place.topic, lab.partitions);
+  tables ??= await readTables(readers, locators, messages, probe, startedAt + clockSkewMs);
   return {
     version: recordVersion,
     lab: lab.name,
@@ -262,6 +293,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
     workers: crew.toRecord(startedAt, group.samples),
     groupSamples: group.samples,
     ...(run.gateway === undefined ? {} : { gateway: await run.gateway.record(messages) }),
+    ...(operation === undefined ? {} : { operation, alerts: run.webhook.alerts(startedAt) }),
     settled: { atMs: settledMs, drained },
   };
 }
@@ -290,6 +322,7 @@ function environmentOf(
   stack: Stack,
   scenario: Scenario,
   gateway: AttachedGateway | undefined,
+  webhook: Webhook,
   workerId: string,
 ): Record<string, string> {
   return workerEnvironment(
@@ -301,6 +334,7 @@ function environmentOf(
       databaseUrl: place.workerDatabaseUrl,
       redisUrl: stack.worker.redisUrl,
       redisPrefix: place.redisPrefix,
+      alertUrl: webhook.url,
       ...(gateway === undefined ? {} : { gatewayUrl: gateway.url }),
     },
     scenario.worker,

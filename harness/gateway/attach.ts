@@ -1,6 +1,6 @@
 /** The gateway of one run: started before the worker, measured before the load, read after it. */
-import type { Scenario } from "../lab.ts";
-import { planMessages } from "../load/messages.ts";
+import type { Load, Scenario, Trouble } from "../lab.ts";
+import { type Plan, planMessages } from "../load/messages.ts";
 import type { GatewayRecord } from "../record/record.ts";
 import type { Messages } from "../record/tables.ts";
 import { type RunningGateway, startGateway } from "./gateway.ts";
@@ -28,9 +28,13 @@ export async function attachGateway(
   signal: AbortSignal,
 ): Promise<AttachedGateway | undefined> {
   if (scenario.gateway === undefined) return undefined;
-  const order = orderOf(scenario.gateway, scenario.load.phases, seed);
+  const plan = planMessages(seed, scenario.load, partitions);
+  const order = {
+    ...orderOf(scenario.gateway, scenario.load.phases, seed),
+    trouble: troubleByEvent(plan, scenario.load),
+  };
   const gateway: RunningGateway = await startGateway(order, signal);
-  const bodyBytes = planMessages(seed, scenario.load, partitions).value(0)?.length ?? 0;
+  const bodyBytes = plan.value(0)?.length ?? 0;
   const callOverhead: CallOverhead = await measureCallOverhead({
     url: gateway.url,
     concurrency: scenario.worker.concurrency,
@@ -44,6 +48,16 @@ export async function attachGateway(
       return { steps: [...order.steps], callOverhead, ...attributed };
     },
   };
+}
+
+function troubleByEvent(plan: Plan, { trouble = [] }: Load): Map<string, Trouble> {
+  const byEvent = new Map<string, Trouble>();
+  if (trouble.length === 0) return byEvent;
+  for (let i = 0; i < plan.length; i += 1) {
+    const troubled = trouble.find(({ name }) => name === plan.at(i).trouble);
+    if (troubled !== undefined) byEvent.set(plan.eventId(i) ?? "", troubled);
+  }
+  return byEvent;
 }
 
 /** Event ids become indexes of messages: a column of numbers instead of 36 characters a call. */

@@ -1,5 +1,5 @@
 /** What the gateway does with a call: a pure function of the plan, the seed, the event and the attempt. */
-import type { GatewayPlan, LoadPhase } from "../lab.ts";
+import type { GatewayPlan, LoadPhase, Trouble } from "../lab.ts";
 import { schedule } from "../load/schedule.ts";
 
 /** From `startMs` (since the load began) a call takes `workMs`. */
@@ -13,6 +13,8 @@ export interface GatewayOrder {
   readonly seed: number;
   /** In order of time, at least one. The first also holds before the load, the last until the end. */
   readonly steps: readonly WorkStep[];
+  /** By event id: what its first `times` attempts are answered with. */
+  readonly trouble?: ReadonlyMap<string, Pick<Trouble, "status" | "times">>;
 }
 
 export interface Call {
@@ -42,8 +44,10 @@ export function orderOf(plan: GatewayPlan, phases: readonly LoadPhase[], seed: n
   };
 }
 
-/** Every call is accepted so far; failures by event and attempt belong here. */
-export function answerTo({ steps }: GatewayOrder, { atMs }: Call): Answer {
+/** By time the work, by event and attempt the status. */
+export function answerTo({ steps, trouble }: GatewayOrder, { atMs, eventId, attempt }: Call): Answer {
   const step = steps.findLast(({ startMs }) => startMs <= atMs) ?? steps[0];
-  return { status: 200, workMs: step?.workMs ?? 0 };
+  const troubled = trouble?.get(eventId);
+  const status = troubled !== undefined && attempt <= troubled.times ? troubled.status : 200;
+  return { status, workMs: step?.workMs ?? 0 };
 }

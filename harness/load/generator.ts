@@ -112,7 +112,13 @@ async function send(
   for (let i = first; i < end; i += 1) {
     const { accountId, partition } = plan.at(i);
     partitions[i - first] = partition;
-    messages.push({ key: accountId, value: plan.value(i), partition });
+    const trace = plan.trace(i);
+    messages.push({
+      key: accountId,
+      value: plan.value(i),
+      partition,
+      ...(trace === undefined ? {} : { headers: { trace } }),
+    });
   }
   const sentMs = now();
   try {

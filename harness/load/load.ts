@@ -165,6 +165,7 @@ export function messagesOf(plan: Plan, topic: string, ledger: LiveLedger): Messa
       offset: ledger.offset[index] ?? -1,
       event: plan.event(index),
       value: () => plan.value(index),
+      trace: plan.trace(index),
     }),
     eventId: plan.eventId,
     atOrigin(partition, offset) {

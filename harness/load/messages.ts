@@ -34,6 +34,8 @@ export interface PlannedMessage {
   readonly partition: number;
   /** What is wrong with it; undefined for a well-formed event. */
   readonly malformation: Malformation | undefined;
+  /** Name of the trouble that a well-formed event will have at the gateway, if any. */
+  readonly trouble?: string | undefined;
 }
 
 /** A message with its content and the place the broker gave it. */
@@ -45,6 +47,8 @@ export interface SentMessage extends PlannedMessage {
   readonly event: PaymentEvent | undefined;
   /** The bytes sent, null for a message without a value; made anew at each call. */
   value(): Buffer | null;
+  /** Value of the header `trace`, in loads that are traced. */
+  readonly trace?: Buffer | undefined;
 }
 
 export interface Plan {
@@ -56,6 +60,8 @@ export interface Plan {
   eventId(index: number): string | undefined;
   /** The bytes to send; made anew at each call. */
   value(index: number): Buffer | null;
+  /** Bytes of the header `trace`, not text on purpose; undefined where the load is not traced. */
+  trace(index: number): Buffer | undefined;
 }
 
 /** One in this many malformed messages is a 1 MB one. */
@@ -78,6 +84,10 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
   /** 0 for an event, else 1 + index into `malformations`. */
   const kind = new Uint8Array(length);
 
+  /** 0 for none, else 1 + index into the load's troubles. */
+  const trouble = new Uint8Array(length);
+  const troubles = load.trouble ?? [];
+
   const nextSequence = new Uint32Array(load.accounts);
   let malformed = 0;
   for (let i = 0; i < length; i += 1) {
@@ -90,6 +100,9 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
     } else {
       nextSequence[a] = (nextSequence[a] ?? 0) + 1;
       sequence[i] = nextSequence[a] ?? 0;
+      for (const [t, { oneIn }] of troubles.entries()) {
+        if (random() * oneIn < 1) trouble[i] ||= 1 + t;
+      }
     }
   }
 
@@ -116,6 +129,7 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
         accountId: accounts[a] ?? "",
         partition: partitionOf[a] ?? 0,
         malformation: malformationOf(index),
+        trouble: troubles[(trouble[index] ?? 0) - 1]?.name,
       };
     },
     event: (index) => (malformationOf(index) === undefined ? eventAt(index) : undefined),
@@ -126,6 +140,11 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
       return malformation === undefined
         ? Buffer.from(JSON.stringify(event))
         : malformedValue(malformation, event, randomFor(seed ^ 0x27d4eb2f, index));
+    },
+    trace(index) {
+      if (load.traced !== true) return undefined;
+      const random = randomFor(seed ^ 0x1b873593, index);
+      return Buffer.from([0xff, 0x00, ...Array.from({ length: 14 }, () => Math.floor(random() * 256))]);
     },
   };
 }

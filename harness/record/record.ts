@@ -148,6 +148,28 @@ const groupSample = z.object({
   members: z.array(z.string()),
 });
 
+/** One thing an operator did: a command, or a statement on the database. */
+const operationStep = z.object({
+  name: z.string(),
+  startMs: ms,
+  endMs: ms,
+  /** Arguments of the operator's command; null for a statement. */
+  args: z.array(z.string()).nullable(),
+  sql: z.string().nullable(),
+  /** null when it was killed or could not be started. */
+  code: z.number().nullable(),
+  killed: z.boolean(),
+  stdout: z.string(),
+  /** Its end. */
+  stderr: z.string(),
+  sqlState: z.string().nullable(),
+  /** Whether what the step waits for came; null when it waits for nothing. */
+  awaited: z.boolean().nullable(),
+  /** Rows of the looks taken after it, cells as text. */
+  looks: z.record(z.string(), z.array(z.array(z.string().nullable()))),
+});
+const alert = z.object({ atMs: ms, body: z.unknown() });
+
 const runSchema = z.object({
   version: z.literal(recordVersion),
   lab: z.string(),
@@ -182,6 +204,10 @@ const runSchema = z.object({
   workers: z.array(workerProcess),
   gateway: gateway.optional(),
   groupSamples: z.array(groupSample).optional(),
+  /** In labs with an operator; the tables above were read before the first step. */
+  operation: z.array(operationStep).optional(),
+  /** What was posted to ALERT_URL. */
+  alerts: z.array(alert).optional(),
   /** When the settle phase ended, and whether everything was committed by then. */
   settled: z.object({ atMs: ms, drained: z.boolean() }),
 });
@@ -199,5 +225,7 @@ export type TableRecord = z.infer<typeof table>;
 export type CommitSample = z.infer<typeof commitSample>;
 export type GatewayRecord = z.infer<typeof gateway>;
 export type GroupSample = z.infer<typeof groupSample>;
+export type OperationStep = z.infer<typeof operationStep>;
+export type AlertRecord = z.infer<typeof alert>;
 export type WorkerRecord = z.infer<typeof workerProcess>;
 export type HostRecord = z.infer<typeof host>;

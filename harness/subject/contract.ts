@@ -11,6 +11,7 @@ export interface WorkerPlace {
   readonly redisPrefix: string;
   /** Only in labs with a gateway. */
   readonly gatewayUrl?: string;
+  readonly alertUrl?: string;
 }
 
 export function workerEnvironment(place: WorkerPlace, settings: WorkerSettings): Record<string, string> {
@@ -23,6 +24,7 @@ export function workerEnvironment(place: WorkerPlace, settings: WorkerSettings):
     REDIS_URL: place.redisUrl,
     REDIS_PREFIX: place.redisPrefix,
     ...(place.gatewayUrl === undefined ? {} : { GATEWAY_URL: place.gatewayUrl }),
+    ...(place.alertUrl === undefined ? {} : { ALERT_URL: place.alertUrl }),
     WORKER_ID: place.workerId,
     WORKER_CONCURRENCY: String(settings.concurrency),
     WORKER_MAX_IN_FLIGHT: String(settings.maxInFlight),

@@ -7,6 +7,8 @@ import { CannotRun } from "../cannot-run.ts";
 export interface Subject {
   readonly name: string;
   readonly command: readonly string[];
+  /** Its operator's command, for subjects that bring one. */
+  readonly operator?: readonly string[];
   /** Files whose change makes `--watch` run again; empty for a command of the user's own. */
   readonly files: readonly string[];
 }
@@ -46,7 +48,8 @@ export function resolveSubject(labHome: string, name: string, command: readonly 
     name === "solution" || name === "exercise"
       ? join(folder, `${name}.ts`)
       : join(folder, "pitfalls", `${name}.ts`);
-  return { name, command: [process.execPath, "--import", "tsx", file], files: [folder] };
+  const program = [process.execPath, "--import", "tsx", file];
+  return { name, command: program, operator: [...program, "operate"], files: [folder] };
 }
 
 function folderOf(labHome: string): string {

@@ -71,6 +71,7 @@ function evidenceOf(record: RunRecord, lab: Lab, scenario: Scenario): Evidence {
     offset: ledger.offset[index] ?? -1,
     event: plan.event(index),
     value: () => plan.value(index),
+    trace: plan.trace(index),
   });
   const atOrigin = originIndex(ledger);
   const tables = new Map<string, TableEvidence>();

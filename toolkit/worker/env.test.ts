@@ -46,6 +46,7 @@ describe("the worker contract", () => {
         groupId: "group 1",
         sessionTimeoutMs: 6000,
       },
+      kafkaBrokers: ["127.0.0.1:9092", "broker-2:9093"],
       databaseUrl: "postgres://user:secret@127.0.0.1:5432/run",
       redisUrl: "redis://127.0.0.1:6379",
       redisPrefix: "run:",

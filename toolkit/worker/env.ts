@@ -10,6 +10,8 @@
 export interface WorkerEnv {
   /** `KAFKA_BROKERS`, `KAFKA_TOPIC`, `KAFKA_GROUP_ID`, `KAFKA_SESSION_TIMEOUT_MS`. */
   readonly kafka: KafkaEnv;
+  /** `KAFKA_BROKERS` alone, for a program that joins no group. */
+  readonly kafkaBrokers: readonly string[];
   /** `DATABASE_URL` */
   readonly databaseUrl: string;
   /** `REDIS_URL` */
@@ -189,6 +191,9 @@ export function workerEnv(
         groupId: read(variables.groupId),
         sessionTimeoutMs: read(variables.sessionTimeoutMs),
       };
+    },
+    get kafkaBrokers() {
+      return read(variables.brokers);
     },
     get databaseUrl() {
       return read(variables.databaseUrl);

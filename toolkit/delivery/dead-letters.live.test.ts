@@ -1,0 +1,215 @@
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+// biome-ignore lint/style/noRestrictedImports: a test on a real server borrows the harness's stack; the toolkit does not
+import { openStack } from "../../harness/stack/choose.ts";
+// biome-ignore lint/style/noRestrictedImports: as above
+import type { Stack } from "../../harness/stack/stack.ts";
+import type { KafkaRecord } from "../kafka/record.ts";
+import { ensureSchema } from "../postgres/ensure-schema.ts";
+import { type Database, openPostgres } from "../postgres/open.ts";
+import { type Alert, lookOnce } from "./alert.ts";
+import { deadLetterSchema } from "./dead-letter-schema.ts";
+import { bury, type DeadLetter, replayOf, resolve } from "./dead-letters.ts";
+import { audit, edit, list, purge, show } from "./operate.ts";
+import { type Outgoing, replay } from "./replay.ts";
+
+const ada = { actor: "ada", reason: "a test" };
+let stack: Stack;
+let admin: Database;
+let db: Database;
+let databases = 0;
+
+beforeAll(async () => {
+  stack = await openStack({ kind: "auto", env: process.env });
+  admin = openPostgres(stack.direct.databaseUrl);
+});
+
+beforeEach(async () => {
+  const name = `letters_${process.pid}_${++databases}`;
+  await admin.query(`CREATE DATABASE ${name}`);
+  const url = new URL(stack.direct.databaseUrl);
+  url.pathname = `/${name}`;
+  await db?.end();
+  db = openPostgres(url.href);
+  await ensureSchema(db, deadLetterSchema);
+});
+
+afterAll(async () => {
+  await db?.end();
+  for (let i = 1; i <= databases; i += 1)
+    await admin.query(`DROP DATABASE letters_${process.pid}_${i} WITH (FORCE)`);
+  await admin?.end();
+  await stack?.stop();
+});
+
+function letter(offset: number, value: Buffer | null, fields: Partial<DeadLetter> = {}): DeadLetter {
+  const record: KafkaRecord = {
+    topic: "payments",
+    partition: 0,
+    offset,
+    key: Buffer.from([0xff, 0x00, offset & 0xff]),
+    value,
+    headers: { trace: Buffer.from([0xfe, 0x00]), twice: [Buffer.from("a"), Buffer.from("b")] },
+    timestamp: 0,
+  };
+  const attempts = [{ attempt: 1, at: new Date().toISOString(), error: "no \0 good" }];
+  return { record, class: "refused", message: "no \0 good", attempts, worker: "w1", ...fields };
+}
+
+/** The message as the worker gets it. */
+const received = ({ topic, key, value, headers }: Outgoing): KafkaRecord => ({
+  topic,
+  partition: 0,
+  offset: 1_000_000,
+  key,
+  value,
+  headers,
+  timestamp: 0,
+});
+
+const payloads: [string, Buffer | null][] = [
+  ["a script", Buffer.from("<script>alert(1)</script>")],
+  ["1 MB", randomBytes(1_000_000)],
+  ["no UTF-8", Buffer.from([0xff, 0xfe, 0x80])],
+  ["a NUL", Buffer.from('{"a":"\0"}')],
+  ["zero bytes", Buffer.alloc(0)],
+  ["no value", null],
+];
+
+test("every payload, key and header comes back byte for byte, in show and in replay", async () => {
+  await bury(
+    db,
+    payloads.map(([, value], i) => letter(i, value)),
+  );
+  const { letters } = await list(db, {});
+  const sent: Outgoing[] = [];
+  const publish = async (some: readonly Outgoing[]) => void sent.push(...some);
+  await replay(db, {}, { ...ada, publish, perSecond: 10_000 });
+  for (const [i, [name, value]] of payloads.entries()) {
+    const shown = await show(db, letters[i]?.id ?? "");
+    for (const got of [shown?.value ?? null, sent[i]?.value ?? null]) {
+      expect(got === null ? value === null : value?.equals(got), name).toBe(true);
+    }
+    expect(sent[i]?.key).toEqual(letter(i, null).record.key);
+    expect(sent[i]?.headers).toMatchObject(letter(i, null).record.headers);
+  }
+});
+
+test("a redelivered message has one letter", async () => {
+  await bury(db, [letter(1, null)]);
+  await bury(db, [letter(1, null), letter(2, null)]);
+  expect((await list(db, {})).total).toBe(2);
+});
+
+test("a replay that fails again returns to its letter once, with its history, and stops at the cap", async () => {
+  await bury(db, [letter(1, Buffer.from("x"))]);
+  const sent: Outgoing[] = [];
+  const publish = async (some: readonly Outgoing[]) => void sent.push(...some);
+  for (let times = 1; times <= 2; times += 1) {
+    await replay(db, {}, { ...ada, publish, maxReplays: 2 });
+    const again = { ...letter(0, null), record: received(sent.at(-1) as Outgoing) };
+    await bury(db, [again]);
+    await bury(db, [again]);
+  }
+  const last = await replay(db, {}, { ...ada, publish, maxReplays: 2 });
+  const { letters } = await list(db, {});
+  expect(last).toMatchObject({ replayed: [], capped: [letters[0]?.id] });
+  expect(letters).toMatchObject([{ state: "dead", replayCount: 2 }]);
+  expect((await show(db, letters[0]?.id ?? ""))?.attempts).toHaveLength(3);
+});
+
+test("a replay of 10,000 letters that dies again and again gives each exactly one effect", async () => {
+  const all = Array.from({ length: 10_000 }, (_, i) => letter(i, Buffer.from(String(i))));
+  await bury(db, all);
+  await db.query("CREATE TABLE effects (dedupe_key text PRIMARY KEY)");
+  let published = 0;
+  let deaths = 0;
+  const consume = async (some: readonly Outgoing[]): Promise<void> => {
+    const replays = some.map((one) => replayOf(received(one))).filter((one) => one !== undefined);
+    await db.query("INSERT INTO effects SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", [
+      replays.map(({ dedupeKey }) => dedupeKey),
+    ]);
+    await resolve(db, replays);
+  };
+  const waiting: Outgoing[] = [];
+  const publish = async (some: readonly Outgoing[]): Promise<void> => {
+    const dies = Math.random() < 0.02;
+    // Dead before the broker had all of it, or after.
+    const reached = dies ? some.slice(0, Math.floor(Math.random() * (some.length + 1))) : some;
+    waiting.push(...reached);
+    published += reached.length;
+    if (dies) throw new Error("killed");
+  };
+  for (;;) {
+    const result = await replay(db, {}, { ...ada, publish, perSecond: 1_000_000 }).catch(() => undefined);
+    if (result !== undefined) break;
+    deaths += 1;
+  }
+  await consume(waiting);
+  const { rows } = await db.query("SELECT count(*)::int AS effects FROM effects");
+  console.log(`  10,000 letters, ${deaths} deaths, ${published} messages`);
+  expect(deaths).toBeGreaterThan(0);
+  expect(published).toBeGreaterThanOrEqual(10_000);
+  expect(rows[0].effects).toBe(10_000);
+  expect((await list(db, { states: ["resolved"] }, 1)).total).toBe(10_000);
+}, 60_000);
+
+describe("what the database refuses", () => {
+  test.each([
+    ["a state that has no way there", "UPDATE dead_letters SET state = 'resolved'"],
+    ["other bytes", "UPDATE dead_letters SET value = 'x'"],
+    ["another origin", "UPDATE dead_letters SET partition = 7"],
+    ["a replay that does not count", "UPDATE dead_letters SET state = 'replaying'"],
+    ["to delete a letter", "DELETE FROM dead_letters"],
+    ["to empty the letters", "TRUNCATE dead_letters"],
+    ["to change the audit trail", "UPDATE dead_letter_audit SET actor = 'eve'"],
+    ["to delete from the audit trail", "DELETE FROM dead_letter_audit"],
+    ["to empty the audit trail", "TRUNCATE dead_letter_audit"],
+  ])("%s", async (_, statement) => {
+    await bury(db, [letter(1, Buffer.from("y")), letter(2, Buffer.from("z"))]);
+    await purge(db, { ids: ["2"] }, ada);
+    await expect(db.query(statement)).rejects.toMatchObject({ code: expect.stringMatching(/^23/) });
+    await expect(db.query(`SET session_replication_role = replica; ${statement}`)).rejects.toThrow();
+  });
+});
+
+test("a purge without an actor or a reason changes nothing; one with both can be read back", async () => {
+  await bury(db, [letter(1, Buffer.from("secret"))]);
+  await expect(purge(db, {}, { actor: " ", reason: "x" })).rejects.toThrow("actor");
+  await expect(purge(db, {}, { actor: "x", reason: "" })).rejects.toThrow("reason");
+  expect((await list(db, { states: ["dead"] })).total).toBe(1);
+  const { purged } = await purge(db, {}, ada);
+  expect(await audit(db)).toMatchObject([{ operation: "purge", ...ada, letters: purged }]);
+  expect(await show(db, purged[0] ?? "")).toMatchObject({ state: "purged", value: null });
+});
+
+test("an edited letter keeps both versions, and sends the new one", async () => {
+  await bury(db, [letter(1, Buffer.from("old"))]);
+  await edit(db, "1", Buffer.from("new"), ada);
+  const sent: Outgoing[] = [];
+  await replay(db, {}, { ...ada, publish: async (some) => void sent.push(...some) });
+  expect(sent[0]?.value?.toString()).toBe("new");
+  const shown = await show(db, "1");
+  expect([shown?.value?.toString(), shown?.editedValue?.toString()]).toEqual(["old", "new"]);
+});
+
+test("an alert fires once, not again after a restart, is posted again when the post failed, and resolves", async () => {
+  const posted: Alert[] = [];
+  let isDown = true;
+  const post = async (alert: Alert): Promise<void> => {
+    if (isDown) throw new Error("down");
+    posted.push(alert);
+  };
+  const look = (windowMs: number) =>
+    lookOnce({ db, post, threshold: 3, windowMs, runbook: "here", onError: () => undefined });
+  await look(60_000);
+  await bury(db, [letter(1, null), letter(2, null), letter(3, null)]);
+  await expect(look(60_000)).rejects.toThrow("down");
+  isDown = false;
+  for (let i = 0; i < 3; i += 1) await look(60_000);
+  expect(posted).toMatchObject([{ status: "firing", count: 3, classes: { refused: 3 }, runbook: "here" }]);
+  await look(0);
+  await look(0);
+  expect(posted.map(({ status }) => status)).toEqual(["firing", "resolved"]);
+  expect(posted[1]?.id).toBe(posted[0]?.id);
+});

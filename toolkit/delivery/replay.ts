@@ -1,0 +1,180 @@
+/**
+ * Replay: dead letters go back to the topic they came from.
+ *
+ * Some letters at a time are marked `replaying`, with their entry in the audit trail, and then published. When the
+ * operator's tool dies in between, the letters marked and not known to be published are published by its next run,
+ * under the same count: perhaps for the second time, and that is harmless, because every replay of a letter carries
+ * the letter's dedupe key. One replay runs at a time: a lock of the database, which dies with its connection, sees to
+ * it.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { type Database, inTransaction } from "../postgres/open.ts";
+import { replayHeaders } from "./dead-letters.ts";
+import { checkResponsible, conditionOf, type Filter, note, type Responsible } from "./operate.ts";
+
+export interface Outgoing {
+  readonly topic: string;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, Buffer | Buffer[]>>;
+}
+
+/** Resolves when the broker has acknowledged all of them. */
+export type Publish = (messages: readonly Outgoing[]) => Promise<void>;
+
+export interface ReplayOptions extends Responsible {
+  readonly publish: Publish;
+  /** Letters a second. Default 100. */
+  readonly perSecond?: number;
+  /** A letter replayed this often is left alone. Default 3. */
+  readonly maxReplays?: number;
+  readonly dryRun?: boolean;
+  /** The key of the effect; default the letter's own. */
+  readonly dedupeKeyOf?: (letter: { readonly id: string; readonly dedupeKey: string }) => string;
+}
+
+export interface ReplayResult {
+  readonly replayed: string[];
+  /** Left by a replay that died, and published now. */
+  readonly resumed: string[];
+  /** Found by the filter and replayed too often already. */
+  readonly capped: string[];
+}
+
+interface Marked {
+  readonly id: string;
+  readonly topic: string;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: readonly (readonly [string, string | null])[];
+  readonly replayCount: number;
+  readonly dedupeKey: string;
+}
+
+const columns = `id::text, topic, key, coalesce(edited_value, value) AS value, headers,
+  replay_count AS "replayCount", dedupe_key AS "dedupeKey"`;
+const lockKey = "hashtextextended('sluice: replay of dead letters', 0)";
+const lockWithinMs = 10_000;
+/** Letters marked and published at once; payloads may be large. */
+const maxBatch = 50;
+
+/** @throws Error when another replay is running */
+export async function replay(db: Database, filter: Filter, options: ReplayOptions): Promise<ReplayResult> {
+  checkResponsible(options);
+  const { perSecond = 100, maxReplays = 3, dryRun = false } = options;
+  const states = filter.states ?? ["dead"];
+  if (states.some((state) => state !== "dead" && state !== "resolved")) {
+    throw new TypeError("only dead or resolved letters can be replayed");
+  }
+  const wanted = { ...filter, states };
+  const capped = await idsOf(db, wanted, `replay_count >= ${Math.trunc(maxReplays)}`);
+  if (dryRun) {
+    return {
+      replayed: await idsOf(db, wanted, `replay_count < ${Math.trunc(maxReplays)}`),
+      resumed: [],
+      capped,
+    };
+  }
+  return withLock(db, async () => {
+    const startedAt = performance.now();
+    const resumed: string[] = [];
+    const replayed: string[] = [];
+    const send = async (letters: readonly Marked[], done: string[]): Promise<void> => {
+      await options.publish(letters.map((letter) => outgoing(letter, options.dedupeKeyOf)));
+      await db.query(
+        "UPDATE dead_letters SET published_at = clock_timestamp() WHERE id = ANY($1::bigint[])",
+        [letters.map(({ id }) => id)],
+      );
+      done.push(...letters.map(({ id }) => id));
+      const dueMs = ((resumed.length + replayed.length) * 1_000) / perSecond;
+      await delay(Math.max(0, dueMs - (performance.now() - startedAt)));
+    };
+    const size = Math.max(1, Math.min(maxBatch, Math.floor(perSecond / 10)));
+    for (;;) {
+      const orphans = await unpublished(db, size);
+      if (orphans.length === 0) break;
+      await send(orphans, resumed);
+    }
+    // What comes back while this runs is for the next replay: each letter goes out once in one run.
+    const todo = await idsOf(db, wanted, `replay_count < ${Math.trunc(maxReplays)}`);
+    for (let from = 0; from < todo.length; from += size) {
+      const marked = await mark(db, todo.slice(from, from + size), states, options);
+      if (marked.length > 0) await send(marked, replayed);
+    }
+    return { replayed, resumed, capped };
+  });
+}
+
+async function idsOf(db: Database, filter: Filter, also: string): Promise<string[]> {
+  const { sql, values } = conditionOf(filter);
+  const { rows } = await db.query<{ id: string }>(
+    `SELECT id::text FROM dead_letters WHERE ${sql} AND ${also} ORDER BY dead_letters.id`,
+    values,
+  );
+  return rows.map(({ id }) => id);
+}
+
+async function unpublished(db: Database, limit: number): Promise<Marked[]> {
+  const { rows } = await db.query<Marked>(
+    `SELECT ${columns} FROM dead_letters WHERE state = 'replaying' AND published_at IS NULL
+     ORDER BY dead_letters.id LIMIT $1`,
+    [limit],
+  );
+  return rows;
+}
+
+async function mark(
+  db: Database,
+  ids: readonly string[],
+  states: readonly string[],
+  responsible: Responsible,
+): Promise<Marked[]> {
+  return inTransaction(db, async (connection) => {
+    const { rows } = await connection.query<Marked>(
+      `UPDATE dead_letters SET state = 'replaying', replay_count = replay_count + 1, published_at = NULL
+       WHERE id = ANY($1::bigint[]) AND state = ANY($2::text[]) RETURNING ${columns}`,
+      [ids, states],
+    );
+    const marked = rows.map(({ id }) => id);
+    if (marked.length > 0) await note(connection, "replay", responsible, marked, {});
+    return rows;
+  });
+}
+
+function outgoing(letter: Marked, dedupeKeyOf = ({ dedupeKey }: Marked) => dedupeKey): Outgoing {
+  const headers: Record<string, Buffer | Buffer[]> = {};
+  for (const [name, base64] of letter.headers) {
+    const bytes = Buffer.from(base64 ?? "", "base64");
+    const known = headers[name];
+    headers[name] = known === undefined ? bytes : [...(Array.isArray(known) ? known : [known]), bytes];
+  }
+  headers[replayHeaders.letter] = Buffer.from(letter.id);
+  headers[replayHeaders.count] = Buffer.from(String(letter.replayCount));
+  headers[replayHeaders.dedupeKey] = Buffer.from(dedupeKeyOf(letter));
+  return { topic: letter.topic, key: letter.key, value: letter.value, headers };
+}
+
+/** The lock of one that was killed is free as soon as the server has noticed. */
+async function withLock<Result>(db: Database, work: () => Promise<Result>): Promise<Result> {
+  const connection = await db.connect();
+  try {
+    const deadline = performance.now() + lockWithinMs;
+    for (;;) {
+      const { rows } = await connection.query<{ got: boolean }>(
+        `SELECT pg_try_advisory_lock(${lockKey}) AS got`,
+      );
+      if (rows[0]?.got === true) break;
+      if (performance.now() > deadline) {
+        throw new Error(`another replay is running: waited ${lockWithinMs} ms for its end`);
+      }
+      await delay(100);
+    }
+    try {
+      return await work();
+    } finally {
+      await connection.query(`SELECT pg_advisory_unlock(${lockKey})`);
+    }
+  } finally {
+    connection.release();
+  }
+}
