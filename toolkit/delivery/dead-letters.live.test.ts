@@ -133,7 +133,7 @@ test("a replay of 10,000 letters that dies again and again gives each exactly on
   };
   const waiting: Outgoing[] = [];
   const publish = async (some: readonly Outgoing[]): Promise<void> => {
-    const dies = Math.random() < 0.02;
+    const dies = Math.random() < 0.1;
     // Dead before the broker had all of it, or after.
     const reached = dies ? some.slice(0, Math.floor(Math.random() * (some.length + 1))) : some;
     waiting.push(...reached);
