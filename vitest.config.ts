@@ -16,34 +16,24 @@ export default defineConfig({
         },
       },
       {
-        // On real servers; nothing here depends on how fast they are.
+        // On real servers, two files at a time; nothing here depends on how fast they are.
         test: {
           name: "live",
-          include: ["{toolkit,harness}/**/*.live.test.ts", "labs/*/solution.live.test.ts"],
+          include: ["{toolkit,harness}/**/*.live.test.ts", "labs/*/{solution,pitfalls}.live.test.ts"],
           ...stackTimeouts,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
       {
-        // The labs' experiments, each alone on the machine.
+        // The labs' solutions, each alone on the machine.
         test: {
           name: "labs",
           include: ["labs/**/*.live.test.ts"],
-          exclude: ["labs/*/solution.live.test.ts", "labs/backpressure/**", "**/node_modules/**"],
+          exclude: ["labs/*/{solution,pitfalls}.live.test.ts", "**/node_modules/**"],
           ...stackTimeouts,
           fileParallelism: false,
           sequence: { groupOrder: 2 },
-        },
-      },
-      {
-        // Labs that are not finished: `npm run test:coming`.
-        test: {
-          name: "coming",
-          include: ["labs/backpressure/*.live.test.ts"],
-          ...stackTimeouts,
-          fileParallelism: false,
-          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -124,6 +124,11 @@ export interface Lab {
   readonly home: string;
   readonly partitions: number;
   readonly profiles: Readonly<Record<Profile, Scenario>>;
+  /**
+   * The shortest scenario in which every pitfall still fails its criterion: what `npm test` runs them with, two labs at
+   * a time. Default: the quick profile.
+   */
+  readonly proof?: Scenario;
   readonly tables: readonly LabTable[];
   readonly criteria: readonly Criterion[];
   readonly charts: readonly ((evidence: Evidence) => Chart)[];

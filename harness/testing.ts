@@ -1,5 +1,6 @@
 /** For the labs' live tests: one stack for a file, runs on it, and verdicts to expect. */
 import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { conduct, type Outcome } from "./experiment.ts";
 import type { Lab } from "./lab.ts";
 import { openStack } from "./stack/choose.ts";
@@ -63,7 +64,7 @@ export async function openBench(): Promise<Bench> {
 export const isDecided = ({ verdict }: Outcome): boolean => verdict.verdict !== "unknown";
 
 /** Decided for a worker that must fail one criterion: that one is not unknown. */
-export const isDecidedOn =
+const isDecidedOn =
   (id: string) =>
   (outcome: Outcome): boolean =>
     criterion(outcome, id).verdict !== "unknown";
@@ -86,6 +87,57 @@ export function complaints({ verdict, page }: Outcome): string[] {
         ),
         page,
       ];
+}
+
+/**
+ * Declares the test that a lab's solution keeps every promise. Belongs in a file that has the machine to itself.
+ * @returns the file's bench, for tests beside it
+ */
+export function proveSolution(lab: Lab): () => Bench {
+  const bench = benchOfFile();
+  test(`the solution keeps every promise of the ${lab.name} lab`, async () => {
+    const outcome = await bench().decide(lab, { name: "solution" }, isDecided);
+    expect(complaints(outcome)).toEqual([]);
+    expect(outcome.problems).toEqual([]);
+  });
+  return bench;
+}
+
+/**
+ * Declares a test for each pitfall, that it fails the criterion beside it, and one for the exercise. They run in the
+ * lab's `proof` scenario, and may share the machine with another file.
+ */
+export function provePitfalls(lab: Lab, pitfalls: readonly (readonly [pitfall: string, id: string])[]): void {
+  const short: Lab = { ...lab, profiles: { ...lab.profiles, quick: lab.proof ?? lab.profiles.quick } };
+  const bench = benchOfFile();
+  describe("every pitfall fails for its own reason", () => {
+    test.each(pitfalls)("%s fails %s", async (pitfall, id) => {
+      const outcome = await bench().decide(short, { name: pitfall }, isDecidedOn(id));
+      const judged = criterion(outcome, id);
+      expect(judged.verdict, judged.detail).toBe("fail");
+      expect(judged.offending ?? [judged.detail]).not.toEqual([]);
+    });
+  });
+  test("the exercise runs to the end and fails with more than one verdict to learn from", async () => {
+    const outcome = await bench().decide(short, { name: "exercise" }, isDecided);
+    const failed = outcome.verdict.criteria.filter(({ verdict }) => verdict === "fail");
+    expect(outcome.verdict.verdict).toBe("fail");
+    expect(failed.length).toBeGreaterThan(1);
+    for (const { expected, lookAt } of failed) expect([expected, lookAt]).not.toContain(undefined);
+  });
+}
+
+/** One stack for the file's tests, opened before the first and stopped after the last. */
+function benchOfFile(): () => Bench {
+  let bench: Bench | undefined;
+  beforeAll(async () => {
+    bench = await openBench();
+  });
+  afterAll(() => bench?.close());
+  return () => {
+    if (bench === undefined) throw new Error("the stack is opened before the first test of the file");
+    return bench;
+  };
 }
 
 function randomSeed(): number {

@@ -97,6 +97,27 @@ const quick: Scenario = {
   limits: { keepsUpWithinMs: 1_500, survivesKillWithinMs: 4_000, freshP99Ms: 1_000 },
 };
 
+/** A spike, a cut and a kill, each as short as it can be and still be seen. */
+const proof: Scenario = {
+  ...quick,
+  load: {
+    ...messages,
+    phases: [
+      { name: "warm-up", forMs: 400, perSecond: 500 },
+      { name: "steady", forMs: 1_000, perSecond: 2_500 },
+      { name: "spike", forMs: 400, perSecond: 5_000 },
+      { name: "faults", forMs: 2_600, perSecond: 500 },
+    ],
+  },
+  faults: [
+    { kind: "cut", atMs: 2_600, service: "postgres", forMs: 500, recoveryMs: 1_000 },
+    { kind: "kill-worker", atMs: 3_800, recoveryMs: 4_000 },
+  ],
+  worker: { ...quick.worker, sessionTimeoutMs: 1_000 },
+  settleMs: 5_000,
+  limits: { ...quick.limits, keepsUpWithinMs: 500 },
+};
+
 const lab: Lab = {
   name: "ingest",
   title: "stable consumption without drops",
@@ -105,6 +126,7 @@ const lab: Lab = {
   home: import.meta.url,
   partitions: 4,
   profiles: { quick, full },
+  proof,
   tables: [payments, rejected],
   criteria: [
     lossless,
