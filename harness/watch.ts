@@ -3,7 +3,7 @@ import type { LiveLedger } from "./load/load.ts";
 import type { ScheduledPhase } from "./load/schedule.ts";
 import type { CommitProbe } from "./probe/commits.ts";
 import { watchHost } from "./probe/host.ts";
-import { descendantsOf, processTable } from "./probe/processes.ts";
+import { descendantsOf, type ProcessUsage, processTable } from "./probe/processes.ts";
 import type { RunRecord } from "./record/record.ts";
 import { type ServiceName, type Stack, serviceNames } from "./stack/stack.ts";
 import type { Crew } from "./subject/crew.ts";
@@ -44,15 +44,15 @@ export function startWatch(run: WatchOptions): Watch {
   const { now, probe, phases } = run;
   const loadMs = phases.at(-1)?.endMs ?? 0;
   const links: RunRecord["linkSamples"] = [];
-  const owned = new Set<number>();
   let isQuiet = false;
   // The servers of an external or containerised stack are not our children: what they use cannot be told from the rest.
   const canTell = run.stack.processIds().length > 0;
-  const host = watchHost((pid) => owned.has(pid));
+  const host = watchHost();
+  const oursIn = (table: readonly ProcessUsage[]) =>
+    descendantsOf(table, [process.pid, ...run.stack.processIds()]);
   const look = async (): Promise<void> => {
     const table = await processTable();
-    for (const pid of descendantsOf(table, [process.pid, ...run.stack.processIds()])) owned.add(pid);
-    host.sample(table);
+    host.sample(table, oursIn(table));
     run.crew.sample(table);
     const atMs = now();
     for (const service of serviceNames) note(service, atMs);
@@ -87,7 +87,8 @@ export function startWatch(run: WatchOptions): Watch {
     async end() {
       clearInterval(timer);
       await last.catch(() => undefined);
-      const duringRun = host.end(await processTable());
+      const table = await processTable();
+      const duringRun = host.end(table, oursIn(table));
       return canTell ? duringRun : { ...duringRun, foreignCpuShare: null };
     },
   };

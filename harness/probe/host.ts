@@ -41,47 +41,60 @@ export async function calibrate(): Promise<HostRecord["calibration"]> {
 }
 
 export interface HostWatch {
-  /** Notes the CPU time that the run's own processes have used; call twice a second or so. */
-  sample(table: readonly ProcessUsage[]): void;
-  end(table: readonly ProcessUsage[]): HostRecord["duringRun"];
+  /**
+   * Notes the CPU time that processes have used; call it a few times a second.
+   * @param ours ids of those that belong to the run; one that did once does for ever, whatever becomes of its parent
+   */
+  sample(table: readonly ProcessUsage[], ours: ReadonlySet<number>): void;
+  end(table: readonly ProcessUsage[], ours: ReadonlySet<number>): HostRecord["duringRun"];
+}
+
+/** CPU time of one process: at the first look and at the last one. */
+interface Seen {
+  readonly firstMs: number;
+  lastMs: number;
+  isOurs: boolean;
 }
 
 /**
  * Watches the machine while a run is under way.
- * @param isOurs whether a process belongs to the run
+ *
+ * What others use is told in two ways, and the larger counts. What the machine was busy with and was not ours: this
+ * finds programs that come and go between two looks. And what others were seen to use: this stands also where the
+ * machine's own account, which most kernels take from a clock's ticks, has missed work between two of them.
  */
-export function watchHost(isOurs: (pid: number) => boolean): HostWatch {
+export function watchHost(machine: typeof machineBusyMs = machineBusyMs): HostWatch {
   const loop = monitorEventLoopDelay({ resolution: loopResolutionMs });
   loop.enable();
   const wallStart = Date.now();
   const monotonicStart = performance.now();
-  const machineStart = machineBusyMs();
-  const firstSeen = new Map<number, number>();
-  const lastSeen = new Map<number, number>();
-  const sample = (table: readonly ProcessUsage[]): void => {
-    const isFirstLook = firstSeen.size === 0;
-    for (const { pid, cpuMs } of table) {
-      if (!isOurs(pid)) continue;
-      // What a process used before the watch began does not count; one that starts later counts from zero.
-      if (!firstSeen.has(pid)) firstSeen.set(pid, isFirstLook ? cpuMs : 0);
-      lastSeen.set(pid, cpuMs);
+  const machineStart = machine();
+  const processes = new Map<string, Seen>();
+  const sample: HostWatch["sample"] = (table, ours) => {
+    const isFirstLook = processes.size === 0;
+    for (const { pid, startedAt, cpuMs } of table) {
+      const id = `${pid} ${startedAt}`;
+      let seen = processes.get(id);
+      if (seen === undefined) {
+        // What a process used before the watch began does not count; one that starts later counts from zero.
+        seen = { firstMs: isFirstLook ? cpuMs : 0, lastMs: cpuMs, isOurs: false };
+        processes.set(id, seen);
+      }
+      seen.lastMs = cpuMs;
+      seen.isOurs ||= ours.has(pid);
     }
+  };
+  const usedMs = (isOurs: boolean): number => {
+    let sum = 0;
+    for (const seen of processes.values()) if (seen.isOurs === isOurs) sum += seen.lastMs - seen.firstMs;
+    return sum;
   };
   return {
     sample,
-    end(table) {
-      sample(table);
+    end(table, ours) {
+      sample(table, ours);
       loop.disable();
-      const machineEnd = machineBusyMs();
-      let oursMs = 0;
-      for (const [pid, cpuMs] of lastSeen) oursMs += cpuMs - (firstSeen.get(pid) ?? 0);
-      const foreignCpuShare =
-        machineStart === undefined || machineEnd === undefined
-          ? null
-          : round(
-              Math.max(0, machineEnd.busyMs - machineStart.busyMs - oursMs) /
-                Math.max(1, machineEnd.totalMs - machineStart.totalMs),
-            );
+      const machineEnd = machine();
       const lateMs = (nanoseconds: number) => round(Math.max(0, nanoseconds / 1e6 - loopResolutionMs));
       return {
         eventLoopDelayMs: {
@@ -90,7 +103,13 @@ export function watchHost(isOurs: (pid: number) => boolean): HostWatch {
           max: lateMs(loop.max),
           samples: loop.count,
         },
-        foreignCpuShare,
+        foreignCpuShare:
+          machineStart === undefined || machineEnd === undefined
+            ? null
+            : round(
+                Math.max(machineEnd.busyMs - machineStart.busyMs - usedMs(true), usedMs(false)) /
+                  Math.max(1, machineEnd.totalMs - machineStart.totalMs),
+              ),
         clockDriftMs: round(Date.now() - wallStart - (performance.now() - monotonicStart)),
       };
     },

@@ -1,5 +1,5 @@
 /** Memory and CPU time of process groups and of the machine, from the operating system. */
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { promisify } from "node:util";
@@ -11,6 +11,8 @@ const pageBytes = 4096;
 
 export interface ProcessUsage {
   readonly pid: number;
+  /** With `pid` it names one process: an id alone is given again. Ticks since boot; 0 where `ps` is asked. */
+  readonly startedAt: number;
   readonly parentId: number;
   readonly groupId: number;
   readonly rssBytes: number;
@@ -20,7 +22,14 @@ export interface ProcessUsage {
 
 /** Every process this user can see. On systems without /proc it asks `ps`. */
 export async function processTable(): Promise<ProcessUsage[]> {
-  return process.platform === "linux" ? fromProc() : fromPs();
+  return process.platform === "linux" ? fromProc() : fromPs((await run("ps", psArguments)).stdout);
+}
+
+/** The same at once: between the look and what is done about it this program does nothing else. */
+export function processTableNow(): ProcessUsage[] {
+  return process.platform === "linux"
+    ? fromProc()
+    : fromPs(execFileSync("ps", psArguments, { encoding: "utf8", stdio: "pipe" }));
 }
 
 /** Sum over the processes of one group: a worker and whatever it started. Undefined when it has none. */
@@ -36,7 +45,7 @@ export function groupUsage(
   };
 }
 
-/** These processes and all that they started, directly or not. */
+/** These processes and all that they started, directly or not; parents before their children. */
 export function descendantsOf(table: readonly ProcessUsage[], roots: readonly number[]): Set<number> {
   const found = new Set(roots);
   // A child's line may stand before its parent's: look until nothing new turns up.
@@ -83,6 +92,7 @@ function fromProc(): ProcessUsage[] {
         pid,
         parentId: Number(fields[1]),
         groupId: Number(fields[2]),
+        startedAt: Number(fields[19]),
         cpuMs: (Number(fields[11]) + Number(fields[12])) * msPerTick,
         rssBytes: Number(fields[21]) * pageBytes,
       });
@@ -93,9 +103,10 @@ function fromProc(): ProcessUsage[] {
   return found;
 }
 
-async function fromPs(): Promise<ProcessUsage[]> {
-  const { stdout } = await run("ps", ["-A", "-o", "pid=,ppid=,pgid=,rss=,time="]);
-  return stdout
+const psArguments = ["-A", "-o", "pid=,ppid=,pgid=,rss=,time="];
+
+function fromPs(listing: string): ProcessUsage[] {
+  return listing
     .trim()
     .split("\n")
     .map((line) => {
@@ -104,6 +115,7 @@ async function fromPs(): Promise<ProcessUsage[]> {
         pid: Number(pid),
         parentId: Number(parentId),
         groupId: Number(groupId),
+        startedAt: 0,
         rssBytes: Number(rssKb) * 1024,
         cpuMs: clockMs(time ?? "0:00"),
       };

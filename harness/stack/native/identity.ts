@@ -3,7 +3,8 @@
  * time at which that process started is not.
  */
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
+import { descendantsOf, processTableNow } from "../../probe/processes.ts";
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -34,15 +35,7 @@ export function processSpace(): { readonly boot: string; readonly namespace: str
 
 /** Ids of all living descendants, parents before children. Synchronous, so that no fork slips in between. */
 export function descendants(pid: number): readonly number[] {
-  const found: number[] = [];
-  const visit = (parent: number): void => {
-    for (const child of childrenOf(parent)) {
-      found.push(child);
-      visit(child);
-    }
-  };
-  visit(pid);
-  return found;
+  return [...descendantsOf(processTableNow(), [pid])].filter((one) => one !== pid);
 }
 
 /** Field 22 of /proc/<pid>/stat. Fields are counted after the last ")", as a program's name may hold anything. */
@@ -65,26 +58,6 @@ function startMilliseconds(pid: number): string | undefined {
     return state === undefined || state.startsWith("Z") || Number.isNaN(ms) ? undefined : String(ms);
   } catch {
     return undefined;
-  }
-}
-
-function childrenOf(pid: number): readonly number[] {
-  try {
-    // The servers' main threads do the forking, but a kernel lists children by the thread that forked.
-    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
-      readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean).map(Number),
-    );
-  } catch {
-    // No /proc, or a kernel without this list, or the process has just ended.
-  }
-  try {
-    return ps(["-A", "-o", "pid=,ppid="])
-      .split("\n")
-      .map((line) => line.trim().split(/\s+/).map(Number))
-      .filter(([, parent]) => parent === pid)
-      .map(([child]) => child ?? 0);
-  } catch {
-    return [];
   }
 }
 
