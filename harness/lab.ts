@@ -1,5 +1,5 @@
 /** A lab as one value: scenario, tables, criteria, charts. Adding a lab is one folder with one of these. */
-import type { PlannedMessage, SentMessage } from "./load/messages.ts";
+import type { Malformation, PlannedMessage, SentMessage } from "./load/messages.ts";
 import type { Operation } from "./operate/operation.ts";
 import type { Chart } from "./report/chart.ts";
 import type { ServiceName } from "./stack/stack.ts";
@@ -23,6 +23,8 @@ export interface Load {
   readonly paddingLength: number;
   /** One message in this many is malformed, at a seeded place; 0 for none. */
   readonly malformedOneIn: number;
+  /** What takes turns among the malformed ones; default: all kinds but `invalid`, 1 MB in one of 40. */
+  readonly malformations?: readonly Malformation[];
   /** Well-formed events that the gateway does not accept at first. */
   readonly trouble?: readonly Trouble[];
   /** Whether each message carries the header `trace`, with bytes of its own. */
@@ -58,6 +60,18 @@ export interface WorkerSettings {
   readonly sessionTimeoutMs: number;
   readonly concurrency: number;
   readonly maxInFlight: number;
+  /** `RETRY_*`; without it the worker is not told of any. */
+  readonly retry?: RetrySettings;
+}
+
+export interface RetrySettings {
+  /** Attempts in all, the first included. */
+  readonly maxAttempts: number;
+  readonly baseMs: number;
+  readonly factor: number;
+  readonly capMs: number;
+  /** 0 to 1. */
+  readonly jitter: number;
 }
 
 /** The downstream service that workers call once an event, where a lab has one. */

@@ -54,6 +54,16 @@ describe("the plan of a load", () => {
     expect([...seen].sort()).toEqual([...malformations].sort());
   });
 
+  test("a load may name its malformations: they take turns, and an invalid one is well-formed JSON", () => {
+    const named = ["invalid", "oversized", "invalid-json"] as const;
+    const plan = planMessages(7, { ...load, malformations: named }, 4);
+    const bad = Array.from({ length: plan.length }, (_, i) => i).filter((i) => plan.event(i) === undefined);
+    expect(bad.slice(0, 6).map((i) => plan.at(i).malformation)).toEqual([...named, ...named]);
+    expect(JSON.parse(String(plan.value(bad[0] ?? -1))).amountCents).toBeLessThan(0);
+    const { index, partition } = planMessages(7, load, 4).at(100);
+    expect(plan.at(100)).toMatchObject({ index, partition });
+  });
+
   test("an account keeps its partition, and all partitions are used", () => {
     const plan = planMessages(3, load, 4);
     const partitionOf = new Map<string, number>();

@@ -17,7 +17,7 @@ export interface PaymentEvent {
   readonly padding: string;
 }
 
-/** The ways in which a message is not an event. */
+/** The ways in which a message is not an event, in loads that do not name their own. */
 export const malformations = [
   "invalid-json",
   "missing-field",
@@ -26,7 +26,9 @@ export const malformations = [
   "no-value",
   "oversized",
 ] as const;
-export type Malformation = (typeof malformations)[number];
+/** `invalid` has the form of an event, and an amount that no payment can have. */
+const allMalformations = [...malformations, "invalid"] as const;
+export type Malformation = (typeof allMalformations)[number];
 
 export interface PlannedMessage {
   readonly index: number;
@@ -81,7 +83,7 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
   const partitionOf = accounts.map((account) => partitionOfKey(account, partitions));
   const account = new Uint16Array(length);
   const sequence = new Uint32Array(length);
-  /** 0 for an event, else 1 + index into `malformations`. */
+  /** 0 for an event, else 1 + index into `allMalformations`. */
   const kind = new Uint8Array(length);
 
   /** 0 for none, else 1 + index into the load's troubles. */
@@ -95,7 +97,7 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
     const a = integer(random, 0, load.accounts - 1);
     account[i] = a;
     if (load.malformedOneIn > 0 && random() * load.malformedOneIn < 1) {
-      kind[i] = 1 + malformations.indexOf(malformationAt(malformed));
+      kind[i] = 1 + allMalformations.indexOf(malformationAt(malformed, load));
       malformed += 1;
     } else {
       nextSequence[a] = (nextSequence[a] ?? 0) + 1;
@@ -119,7 +121,7 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
       padding: padding(random, load.paddingLength),
     };
   };
-  const malformationOf = (index: number) => malformations[(kind[index] ?? 0) - 1];
+  const malformationOf = (index: number) => allMalformations[(kind[index] ?? 0) - 1];
   return {
     length,
     at(index) {
@@ -162,8 +164,10 @@ function partitionOfKey(key: string, partitions: number): number {
   return partitioner({ topic: "", partitionMetadata, message: { key, value: null } });
 }
 
-/** Malformations take turns; the big one is rare, and early enough to be in any load. */
-function malformationAt(ordinal: number): Malformation {
+/** Malformations take turns; unless the load names its own, the big one is rare, and early enough to be in any load. */
+function malformationAt(ordinal: number, { malformations: named = [] }: Load): Malformation {
+  const own = named[ordinal % named.length];
+  if (own !== undefined) return own;
   if (ordinal % oversizedOneIn === 7) return "oversized";
   return malformations[ordinal % (malformations.length - 1)] ?? "empty";
 }
@@ -190,6 +194,8 @@ function malformedValue(malformation: Malformation, event: PaymentEvent, random:
       ];
       return Buffer.from(JSON.stringify({ ...event, ...wrong[integer(random, 0, wrong.length - 1)] }));
     }
+    case "invalid":
+      return Buffer.from(JSON.stringify({ ...event, amountCents: -event.amountCents }));
     case "empty":
       return Buffer.alloc(0);
     case "no-value":

@@ -1,5 +1,5 @@
 /** The worker contract: everything a worker is told, by environment. These names are public interface. */
-import type { WorkerSettings } from "../lab.ts";
+import type { RetrySettings, WorkerSettings } from "../lab.ts";
 
 export interface WorkerPlace {
   readonly workerId: string;
@@ -28,5 +28,16 @@ export function workerEnvironment(place: WorkerPlace, settings: WorkerSettings):
     WORKER_ID: place.workerId,
     WORKER_CONCURRENCY: String(settings.concurrency),
     WORKER_MAX_IN_FLIGHT: String(settings.maxInFlight),
+    ...(settings.retry === undefined ? {} : retryEnvironment(settings.retry)),
+  };
+}
+
+function retryEnvironment(retry: RetrySettings): Record<string, string> {
+  return {
+    RETRY_MAX_ATTEMPTS: String(retry.maxAttempts),
+    RETRY_BASE_MS: String(retry.baseMs),
+    RETRY_FACTOR: String(retry.factor),
+    RETRY_CAP_MS: String(retry.capMs),
+    RETRY_JITTER: String(retry.jitter),
   };
 }
