@@ -35,7 +35,9 @@ export interface Load {
 export interface Trouble {
   readonly name: string;
   readonly oneIn: number;
-  readonly status: 422 | 503;
+  /** 0: it does not answer at all, and the caller must give up by itself. */
+  readonly status: 0 | 422 | 503;
+  /** Infinity: always. */
   readonly times: number;
 }
 
@@ -46,9 +48,22 @@ export type FaultPlan =
       readonly atMs: number;
       /** Allowance until the group works again, in addition to the session timeout. */
       readonly recoveryMs: number;
+      /**
+       * What the kill is to meet. `write` (default): a batch that is stored and not yet committed. `waiting`: work that
+       * waits for a later time, so it strikes at its time, whether or not rows flow.
+       */
+      readonly meets?: "write" | "waiting";
     }
   | {
       readonly kind: "cut";
+      readonly atMs: number;
+      readonly service: ServiceName;
+      readonly forMs: number;
+      readonly recoveryMs: number;
+    }
+  | {
+      /** SIGKILL of a server, and its start on the same data `forMs` later; at its time, whether or not rows flow. */
+      readonly kind: "restart";
       readonly atMs: number;
       readonly service: ServiceName;
       readonly forMs: number;
@@ -60,10 +75,11 @@ export interface WorkerSettings {
   readonly sessionTimeoutMs: number;
   readonly concurrency: number;
   readonly maxInFlight: number;
-  /** `RETRY_*`; without it the worker is not told of any. */
+  /** The retry policy, `RETRY_*`; without it the worker is not told of any. */
   readonly retry?: RetrySettings;
 }
 
+/** The wait after attempt n is min(cap, base x factor^(n-1)), less a random share of up to `jitter`. */
 export interface RetrySettings {
   /** Attempts in all, the first included. */
   readonly maxAttempts: number;
@@ -78,6 +94,16 @@ export interface RetrySettings {
 export interface GatewayPlan {
   /** How long a call takes, in ms: one for each phase of the load; the last holds until the run ends. */
   readonly workMs: readonly number[];
+  /** A time in which every call is answered with 503. */
+  readonly brownOut?: BrownOut;
+}
+
+/** Since the load began. */
+export interface BrownOut {
+  readonly startMs: number;
+  readonly endMs: number;
+  /** After its end the share of calls that still fail falls from all to none, in a straight line. Default 0. */
+  readonly easesMs?: number;
 }
 
 export interface Scenario {
@@ -89,6 +115,11 @@ export interface Scenario {
   readonly operation?: Operation;
   /** How long the backlog may take to drain after the load. */
   readonly settleMs: number;
+  /**
+   * When all is worked off. `committed` (default): the group's offsets are at the end of the topic. `stored`: besides,
+   * every acknowledged message is in a table, for workers that take a message off the topic before it has ended.
+   */
+  readonly settledWhen?: "committed" | "stored";
   /** Numbers only the lab's own criteria use; they are copied into the record. */
   readonly limits?: Readonly<Record<string, number>>;
   /** Runs of the same seed that follow this one, for criteria and charts that compare; see `Evidence.arm`. */
@@ -108,7 +139,10 @@ export interface LabTable {
   readonly name: string;
   /** Columns read back, as SQL expressions that give text. */
   readonly columns: readonly { readonly name: string; readonly sql: string }[];
-  /** Whether this message must end in this table. */
+  /**
+   * Whether this message may end in this table. One that may end in several must end in one of them: which one, the
+   * run decides, and the lab's own criteria judge.
+   */
   readonly belongs: (message: PlannedMessage) => boolean;
   /** The row a message that belongs here must become, as text by column. */
   readonly expected: (message: SentMessage) => readonly (string | null)[];

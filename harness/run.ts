@@ -193,7 +193,10 @@ async function measure(run: Measuring): Promise<RunRecord> {
     ledger: load.ledger,
     readers,
     locators,
-    tableOf: (message) => lab.tables.findIndex((table) => table.belongs(messages.at(message))),
+    tablesOf: (message) => {
+      const place = messages.at(message);
+      return lab.tables.flatMap((table, i) => (table.belongs(place) ? [i] : []));
+    },
     now,
   });
   const watch = startWatch({ stack, crew, ledger: load.ledger, probe, phases, now, onProgress });
@@ -279,6 +282,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
       workerMaxInFlight: scenario.worker.maxInFlight,
       accounts: scenario.load.accounts,
       malformedOneIn: scenario.load.malformedOneIn,
+      ...retryParameters(scenario),
       databaseClockSkewMs: clockSkewMs,
       ...scenario.limits,
     },
@@ -298,15 +302,17 @@ async function measure(run: Measuring): Promise<RunRecord> {
   };
 }
 
-/** Until everything that was acknowledged is committed, or the time is up. */
+/** Until everything that was acknowledged is worked off, or the time is up. */
 async function settle(run: Measuring, probe: CommitProbe, signal: AbortSignal): Promise<boolean> {
   const ends = await endOffsets(run.place.admin, run.place.topic, run.lab.partitions);
   try {
     await until(
-      "the backlog to be committed",
+      "the backlog to be worked off",
       async () => {
         const sample = probe.samples.at(-1);
-        return sample?.committed.every((offset, partition) => offset >= (ends[partition] ?? 0)) === true;
+        const isCommitted =
+          sample?.committed.every((offset, partition) => offset >= (ends[partition] ?? 0)) === true;
+        return isCommitted && (run.scenario.settledWhen !== "stored" || (await probe.allStored()));
       },
       { timeoutMs: run.scenario.settleMs, signal },
     );
@@ -339,6 +345,18 @@ function environmentOf(
     },
     scenario.worker,
   );
+}
+
+function retryParameters({ worker: { retry } }: Scenario): Record<string, number> {
+  if (retry === undefined) return {};
+  const { maxAttempts, baseMs, factor, capMs, jitter } = retry;
+  return {
+    retryMaxAttempts: maxAttempts,
+    retryBaseMs: baseMs,
+    retryFactor: factor,
+    retryCapMs: capMs,
+    retryJitter: jitter,
+  };
 }
 
 /** Names of this run on shared services: its seed, and its moment so that the same seed can run again. */

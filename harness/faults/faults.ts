@@ -27,8 +27,9 @@ export interface FaultContext {
 /** Why a plan cannot be carried out on this stack; empty when all can. */
 export function limitsOf(plans: readonly FaultPlan[], stack: Stack): string[] {
   const limits = plans.flatMap((plan) => {
-    if (plan.kind === "kill-worker") return stack.cannot("stall", "kafka") ?? [];
-    return stack.cannot("cut", plan.service) ?? [];
+    if (plan.kind === "restart") return stack.cannot("restart", plan.service) ?? [];
+    if (plan.kind === "cut") return stack.cannot("cut", plan.service) ?? [];
+    return plan.meets === "waiting" ? [] : (stack.cannot("stall", "kafka") ?? []);
   });
   return [...new Set(limits)];
 }
@@ -38,6 +39,15 @@ export async function breakThings(plans: readonly FaultPlan[], context: FaultCon
   const done: Fault[] = [];
   for (const plan of [...plans].sort((a, b) => a.atMs - b.atMs)) {
     await pauseFor(plan.atMs - context.now(), context.signal);
+    if (plan.kind === "restart") {
+      if (context.stack.cannot("restart", plan.service) === undefined)
+        done.push(await restart(plan, context));
+      continue;
+    }
+    if (plan.kind === "kill-worker" && plan.meets === "waiting") {
+      done.push(await replaceWorker(plan, round(context.now()), context));
+      continue;
+    }
     const flowing = await rowsFlow(done.at(-1)?.healMs ?? 0, context);
     if (plan.kind === "kill-worker") done.push({ ...(await killWorker(plan, context)), flowing });
     else if (context.stack.cannot("cut", plan.service) === undefined) {
@@ -78,7 +88,7 @@ async function killWorker(
   plan: Extract<FaultPlan, { kind: "kill-worker" }>,
   context: FaultContext,
 ): Promise<Fault> {
-  const { stack, crew, probe, now } = context;
+  const { stack, probe, now } = context;
   const link = stack.link("kafka");
   const startMs = round(now());
   link?.stall("toService");
@@ -94,9 +104,21 @@ async function killWorker(
     context.signal.throwIfAborted();
     return error instanceof Error ? error.message : String(error);
   });
+  const fault = await replaceWorker(plan, startMs, context);
+  return stored === true
+    ? fault
+    : { ...fault, note: `no row was seen behind a held commit before the kill: ${stored}` };
+}
+
+async function replaceWorker(
+  plan: Extract<FaultPlan, { kind: "kill-worker" }>,
+  startMs: number,
+  context: FaultContext,
+): Promise<Fault> {
+  const { crew, now } = context;
   context.onFault("SIGKILL of the worker");
   await crew.killOldest();
-  link?.sever();
+  context.stack.link("kafka")?.sever();
   const committedOffsets = await context.committed();
   const successor = await crew.start();
   const healMs = round(now() - (Date.now() - successor.startedAt));
@@ -107,7 +129,29 @@ async function killWorker(
     healMs,
     clearMs: healMs + context.sessionTimeoutMs + plan.recoveryMs,
     committedOffsets,
-    ...(stored === true ? {} : { note: `no row was seen behind a held commit before the kill: ${stored}` }),
+  };
+}
+
+/** A server that dies and comes back with what it had on its disk. */
+async function restart(
+  plan: Extract<FaultPlan, { kind: "restart" }>,
+  { stack, now, signal, onFault }: FaultContext,
+): Promise<Fault> {
+  const startMs = round(now());
+  onFault(`SIGKILL of ${plan.service}, back in ${plan.forMs / 1000} s`);
+  await stack.kill(plan.service);
+  try {
+    await pauseFor(plan.forMs, signal);
+  } finally {
+    await stack.restart(plan.service);
+  }
+  const healMs = round(now());
+  return {
+    name: `restart of ${plan.service}`,
+    kind: plan.kind,
+    startMs,
+    healMs,
+    clearMs: healMs + plan.recoveryMs,
   };
 }
 

@@ -75,13 +75,16 @@ export function attribute(
     attempts: {
       message,
       arrivedMs: Array.from(attempts.arrivedMs, round),
-      answeredMs: Array.from(attempts.answeredMs, (at) => (Number.isNaN(at) ? null : round(at))),
+      answeredMs: Array.from(attempts.answeredMs, orNull),
+      leftMs: Array.from(attempts.leftMs, orNull),
       status: [...attempts.status],
       open: [...attempts.open],
     },
     strangers: attempts.eventIds.filter((_, i) => message[i] === -1).slice(0, shownStrangers),
   };
 }
+
+const orNull = (at: number) => (Number.isNaN(at) ? null : round(at));
 
 /** To 0.01 ms: work times are short. */
 const round = (ms: number) => Math.round(ms * 100) / 100;

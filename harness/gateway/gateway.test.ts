@@ -1,5 +1,5 @@
 import { Agent, request } from "node:http";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { until } from "../until.ts";
 import { attribute } from "./attach.ts";
 import { type RunningGateway, startGateway } from "./gateway.ts";
@@ -30,6 +30,56 @@ test("the work time is that of the phase in which a call comes; the last one hol
   const at = (atMs: number) => answerTo(order, { eventId: "e", attempt: 1, atMs }).workMs;
   expect([-1, 0, 9.9, 10, 29.9, 30, 1e9].map(at)).toEqual([2, 2, 2, 5, 5, 7, 7]);
   expect(() => orderOf({ workMs: [2] }, phases, 1)).toThrow("3, and not 1");
+});
+
+describe("what a call is told", () => {
+  const trouble = new Map<string, { status: 0 | 422 | 503; times: number }>([
+    ["flaky", { status: 503, times: 2 }],
+    ["refused", { status: 422, times: Number.POSITIVE_INFINITY }],
+    ["silent", { status: 0, times: 1 }],
+  ]);
+  const order = {
+    seed: 1,
+    steps: [{ startMs: 0, workMs: 1 }],
+    trouble,
+    brownOut: { startMs: 100, endMs: 200, easesMs: 100 },
+  };
+  const statusOf = (eventId: string, attempt: number, atMs: number) =>
+    answerTo(order, { eventId, attempt, atMs }).status;
+
+  test("trouble counts attempts: some times later, always never, or no answer at all", () => {
+    expect([1, 2, 3].map((attempt) => statusOf("flaky", attempt, 0))).toEqual([503, 503, 200]);
+    expect([1, 2, 99].map((attempt) => statusOf("refused", attempt, 0))).toEqual([422, 422, 422]);
+    expect([1, 2].map((attempt) => statusOf("silent", attempt, 0))).toEqual([0, 200]);
+  });
+
+  test("in a brown-out everybody is told to come later; afterwards fewer and fewer are", () => {
+    expect([99.9, 100, 199.9, 300].map((atMs) => statusOf("healthy", 1, atMs))).toEqual([200, 503, 503, 200]);
+    expect(statusOf("refused", 1, 150)).toBe(503);
+    const failing = (atMs: number) =>
+      Array.from({ length: 400 }, (_, i) => statusOf(`event-${i}`, 1, atMs)).filter((one) => one === 503)
+        .length / 400;
+    expect(failing(225)).toBeCloseTo(0.75, 1);
+    expect(failing(275)).toBeCloseTo(0.25, 1);
+    expect(statusOf("event-1", 1, 250)).toBe(statusOf("event-1", 1, 250));
+  });
+});
+
+test("a silent call stays open until its caller gives up", async () => {
+  gateway = await startGateway({
+    seed: 1,
+    steps: [{ startMs: 0, workMs: 1 }],
+    trouble: new Map([["silent", { status: 0, times: 1 }]]),
+  });
+  gateway.start(Date.now());
+  const call = request(`${gateway.url}/payments/silent`, { method: "POST" });
+  call.on("error", () => undefined).end("{}");
+  const { counters } = gateway;
+  await until("the call to be open", () => counters().open === 1, { timeoutMs: 2_000 });
+  call.destroy();
+  await until("the caller to be gone", () => counters().open === 0, { timeoutMs: 2_000 });
+  expect(await post(`${gateway.url}/payments/silent`)).toBe(200);
+  expect([...(await gateway.report()).status]).toEqual([0, 200]);
 });
 
 test("calls of the load are noted with their order, time, answer and company; earlier ones are not", async () => {
@@ -63,8 +113,9 @@ test("a caller that goes away frees its place, and its call has no answer", asyn
   await until("the call to be open", () => counters().open === 1, { timeoutMs: 2_000 });
   gone.destroy();
   await until("the place to be free", () => counters().open === 0, { timeoutMs: 2_000 });
-  const { answeredMs, status } = await gateway.report();
+  const { answeredMs, arrivedMs, leftMs, status } = await gateway.report();
   expect([...answeredMs]).toEqual([Number.NaN]);
+  expect(leftMs[0]).toBeGreaterThanOrEqual(arrivedMs[0] ?? Number.NaN);
   expect([...status]).toEqual([0]);
 });
 
@@ -88,6 +139,7 @@ test("calls are told by the message they are for; an event id that was never sen
     eventIds: ["b", "x", "a", "b"],
     arrivedMs: Float64Array.of(1, 2, 3, 4),
     answeredMs: Float64Array.of(2, 3, Number.NaN, 5),
+    leftMs: Float64Array.of(Number.NaN, Number.NaN, 3.5, Number.NaN),
     status: Uint16Array.of(200, 200, 0, 200),
     open: Uint16Array.of(1, 1, 1, 2),
   };
@@ -95,5 +147,6 @@ test("calls are told by the message they are for; an event id that was never sen
   const { attempts: told, strangers } = attribute(attempts, { length: 3, eventId: (i) => ids[i] });
   expect(told.message).toEqual([2, -1, 0, 2]);
   expect(told.answeredMs).toEqual([2, 3, null, 5]);
+  expect(told.leftMs).toEqual([null, null, 3.5, null]);
   expect(strangers).toEqual(["x"]);
 });

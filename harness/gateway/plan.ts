@@ -1,5 +1,6 @@
 /** What the gateway does with a call: a pure function of the plan, the seed, the event and the attempt. */
-import type { GatewayPlan, LoadPhase, Trouble } from "../lab.ts";
+import type { BrownOut, GatewayPlan, LoadPhase, Trouble } from "../lab.ts";
+import { randomFor } from "../load/random.ts";
 import { schedule } from "../load/schedule.ts";
 
 /** From `startMs` (since the load began) a call takes `workMs`. */
@@ -15,6 +16,7 @@ export interface GatewayOrder {
   readonly steps: readonly WorkStep[];
   /** By event id: what its first `times` attempts are answered with. */
   readonly trouble?: ReadonlyMap<string, Pick<Trouble, "status" | "times">>;
+  readonly brownOut?: BrownOut;
 }
 
 export interface Call {
@@ -26,8 +28,8 @@ export interface Call {
 }
 
 export interface Answer {
-  /** 200 accepted, 503 try later, 422 never. */
-  readonly status: 200 | 422 | 503;
+  /** 200 accepted, 503 try later, 422 never; 0: no answer. */
+  readonly status: 0 | 200 | 422 | 503;
   readonly workMs: number;
 }
 
@@ -41,13 +43,32 @@ export function orderOf(plan: GatewayPlan, phases: readonly LoadPhase[], seed: n
   return {
     seed,
     steps: schedule(phases).map(({ startMs }, i) => ({ startMs, workMs: plan.workMs[i] ?? 0 })),
+    ...(plan.brownOut === undefined ? {} : { brownOut: plan.brownOut }),
   };
 }
 
-/** By time the work, by event and attempt the status. */
-export function answerTo({ steps, trouble }: GatewayOrder, { atMs, eventId, attempt }: Call): Answer {
-  const step = steps.findLast(({ startMs }) => startMs <= atMs) ?? steps[0];
-  const troubled = trouble?.get(eventId);
-  const status = troubled !== undefined && attempt <= troubled.times ? troubled.status : 200;
-  return { status, workMs: step?.workMs ?? 0 };
+/** By time the work; by time, event and attempt the status. In a brown-out nobody is told more than "later". */
+export function answerTo(order: GatewayOrder, call: Call): Answer {
+  const { steps, trouble, brownOut } = order;
+  const workMs = (steps.findLast(({ startMs }) => startMs <= call.atMs) ?? steps[0])?.workMs ?? 0;
+  if (brownOut !== undefined && isDown(brownOut, order.seed, call)) return { status: 503, workMs };
+  const troubled = trouble?.get(call.eventId);
+  return {
+    status: troubled !== undefined && call.attempt <= troubled.times ? troubled.status : 200,
+    workMs,
+  };
+}
+
+function isDown({ startMs, endMs, easesMs = 0 }: BrownOut, seed: number, call: Call): boolean {
+  if (call.atMs < startMs || call.atMs >= endMs + easesMs) return false;
+  if (call.atMs < endMs) return true;
+  const share = (endMs + easesMs - call.atMs) / easesMs;
+  return randomFor(seed ^ hashOf(call.eventId), call.attempt)() < share;
+}
+
+/** FNV-1a. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
 }

@@ -22,6 +22,8 @@ export interface Attempts {
   readonly arrivedMs: Float64Array;
   /** NaN when the caller went away before the answer. */
   readonly answeredMs: Float64Array;
+  /** When the caller went away before the answer; NaN for an answered call, and for one that is still open. */
+  readonly leftMs: Float64Array;
   readonly status: Uint16Array;
   /** Calls that were open when this one came, itself included. */
   readonly open: Uint16Array;

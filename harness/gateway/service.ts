@@ -19,6 +19,7 @@ function serve(order: GatewayOrder): void {
   const eventIds: string[] = [];
   const arrivedMs: number[] = [];
   const answeredMs: number[] = [];
+  const leftMs: number[] = [];
   const status: number[] = [];
   const openAtArrival: number[] = [];
   const attemptsOf = new Map<string, number>();
@@ -45,6 +46,7 @@ function serve(order: GatewayOrder): void {
       eventIds.push(eventId);
       arrivedMs.push(atMs);
       answeredMs.push(Number.NaN);
+      leftMs.push(Number.NaN);
       status.push(0);
       openAtArrival.push(open);
     }
@@ -72,11 +74,14 @@ function serve(order: GatewayOrder): void {
     const cameAt = performance.now();
     request.resume();
     request.once("end", () => {
+      if (answer.status === 0) return;
       if (answer.workMs === 0) finish();
       else timer = setTimeout(finish, answer.workMs);
     });
     response.once("close", () => {
-      if (isOpen) close();
+      if (!isOpen) return;
+      close();
+      if (isNoted) leftMs[index] = now();
     });
   }
 
@@ -85,6 +90,7 @@ function serve(order: GatewayOrder): void {
       eventIds,
       arrivedMs: Float64Array.from(arrivedMs),
       answeredMs: Float64Array.from(answeredMs),
+      leftMs: Float64Array.from(leftMs),
       status: Uint16Array.from(status),
       open: Uint16Array.from(openAtArrival),
     };

@@ -10,6 +10,8 @@ import type { Locator } from "../record/tables.ts";
 import type { SeenRow, TableReader } from "./tables.ts";
 
 const everyMs = 100;
+/** Messages looked up by key when it is asked whether all are stored. */
+const maxLookUps = 200;
 
 export interface CommitProbe {
   /** What was seen so far; grows. */
@@ -22,6 +24,8 @@ export interface CommitProbe {
   newestCommitEpochMs(): number;
   /** Looks now, in addition to the regular looks. */
   look(): Promise<CommitSample | undefined>;
+  /** Whether every acknowledged message is in a table by now. */
+  allStored(): Promise<boolean>;
   stop(): Promise<void>;
 }
 
@@ -34,8 +38,8 @@ export interface CommitProbeOptions {
   readonly readers: readonly TableReader[];
   /** For each reader. */
   readonly locators: readonly Locator[];
-  /** Which reader's table a message must end in. */
-  readonly tableOf: (message: number) => number;
+  /** Which readers' tables a message may end in. */
+  readonly tablesOf: (message: number) => readonly number[];
   /** Now, in ms since the load began. */
   readonly now: () => number;
 }
@@ -50,6 +54,7 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
     blindLooks: 0,
     newestCommitEpochMs: () => newest,
     look: () => inTurn(look),
+    allStored: () => inTurn(allStored),
     stop: async () => {
       stopped = true;
       clearTimeout(timer);
@@ -100,7 +105,7 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
   /** Looks up what lies below the committed offsets and was not looked up before. */
   async function check(committed: readonly number[]): Promise<Pick<CommitSample, "checked" | "missing">> {
     let checked = 0;
-    const doubtful: number[][] = options.readers.map(() => []);
+    const doubtful: number[] = [];
     const upTo = verified.map((from, partition) => {
       const known = ledger.byOffset[partition] ?? [];
       const to = Math.max(from, Math.min(committed[partition] ?? -1, known.length));
@@ -108,20 +113,30 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
         const message = known[offset] ?? -1;
         if (message < 0) continue;
         checked += 1;
-        if (!isStored(message)) doubtful[options.tableOf(message)]?.push(message);
+        if (!isStored(message)) doubtful.push(message);
       }
       return to;
     });
-    for (const [i, messages] of doubtful.entries()) {
-      const reader = options.readers[i];
-      if (reader === undefined || messages.length === 0) continue;
-      const locator = options.locators[i];
-      const keys = messages.map((message) => locator?.keyOf(message) ?? "");
-      note(await reader.lookUp(keys), locator);
-    }
-    const missing = doubtful.flat().filter((message) => !isStored(message));
+    const missing = await lookUp(doubtful);
     for (const [partition, to] of upTo.entries()) verified[partition] = to;
     return { checked, missing: missing.map(placeOf) };
+  }
+
+  /** Those of these messages that are in no table at this moment. */
+  async function lookUp(messages: readonly number[]): Promise<number[]> {
+    for (const [i, reader] of options.readers.entries()) {
+      const here = messages.filter((message) => !isStored(message) && options.tablesOf(message).includes(i));
+      if (here.length === 0) continue;
+      const locator = options.locators[i];
+      note(await reader.lookUp(here.map((message) => locator?.keyOf(message) ?? "")), locator);
+    }
+    return messages.filter((message) => !isStored(message));
+  }
+
+  async function allStored(): Promise<boolean> {
+    const open = ledger.byOffset.flat().filter((message) => message >= 0 && !isStored(message));
+    // As long as many are missing, the regular looks are enough.
+    return open.length <= maxLookUps && (await lookUp(open)).length === 0;
   }
 
   const placeOf = (message: number): [number, number] => [

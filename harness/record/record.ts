@@ -130,6 +130,8 @@ const gateway = z.object({
     arrivedMs: z.array(z.number()),
     /** null when the caller went away before the answer. */
     answeredMs: z.array(z.number().nullable()),
+    /** When the caller went away before the answer; null for a call that was answered or is still open. */
+    leftMs: z.array(z.number().nullable()).optional(),
     /** 0 without an answer. */
     status: z.array(z.number()),
     /** Calls that were open when this one came, itself included. */

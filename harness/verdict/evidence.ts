@@ -38,7 +38,7 @@ export interface Evidence {
   acknowledged(index: number): boolean;
   /** Throws a RangeError for a name the lab does not have. */
   table(name: string): TableEvidence;
-  /** The table in which this message must end. */
+  /** The table in which this message ended; of one that is in none, the first in which it may end. */
   home(index: number): TableEvidence;
   /** Earliest commit of the message's row in its home table; NaN when there is none. */
   committedMs(index: number): number;
@@ -96,9 +96,10 @@ function evidenceOf(record: RunRecord, lab: Lab, scenario: Scenario): Evidence {
   };
   const home = (index: number): TableEvidence => {
     const place = plan.at(index);
-    const labTable = lab.tables.find((one) => one.belongs(place));
-    if (labTable === undefined) throw new RangeError(`lab ${lab.name} has no table for message ${index}`);
-    return table(labTable.name);
+    const homes = lab.tables.filter((one) => one.belongs(place)).map(({ name }) => table(name));
+    const found = homes.find(({ count }) => (count[index] ?? 0) > 0) ?? homes[0];
+    if (found === undefined) throw new RangeError(`lab ${lab.name} has no table for message ${index}`);
+    return found;
   };
   const arms = new Map<string, Evidence>();
   return {
