@@ -4,8 +4,8 @@ import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CommanderError } from "commander";
 import { CannotRun, Interrupted } from "./cannot-run.ts";
+import { type AnyLab, isDrill } from "./drill.ts";
 import { conduct, judgeAndDraw, type Outcome } from "./experiment.ts";
-import type { Lab } from "./lab.ts";
 import { labNames, loadLab } from "./labs.ts";
 import { type CommandLine, type LabOptions, parseCommandLine } from "./options.ts";
 import { readRecord } from "./record/file.ts";
@@ -49,9 +49,9 @@ interface Session {
 
 async function runOnce(
   session: Session,
-  lab: Lab,
+  lab: AnyLab,
   subject: Subject,
-  stack: Stack,
+  stack: Stack | undefined,
   seed: number,
 ): Promise<Outcome> {
   const { options, terminal } = session;
@@ -73,7 +73,7 @@ async function runOnce(
   return outcome;
 }
 
-function repeatCommand(lab: Lab, options: LabOptions, seed: number): string {
+function repeatCommand(lab: AnyLab, options: LabOptions, seed: number): string {
   const words = ["npx", "tsx", `labs/${lab.name}/run.ts`];
   if (options.command.length === 0 && options.subject !== "solution")
     words.push("--subject", options.subject);
@@ -93,7 +93,7 @@ async function commandLab(name: string, session: Session): Promise<number> {
   const { options, terminal } = session;
   const lab = await loadLab(name);
   const subject = resolveSubject(lab.home, options.subject, options.command);
-  const stack = await open(session);
+  const stack = await open(session, [lab]);
   try {
     for (let seed = options.seed; ; seed += 1) {
       const { verdict, page } = await runOnce(session, lab, subject, stack, seed);
@@ -103,7 +103,7 @@ async function commandLab(name: string, session: Session): Promise<number> {
       await nextChange(subject.files);
     }
   } finally {
-    await stack.stop();
+    await stack?.stop();
   }
 }
 
@@ -111,7 +111,7 @@ async function commandStart(names: readonly string[], session: Session): Promise
   const { options } = session;
   const labs = await Promise.all((names.length > 0 ? names : labNames()).map(loadLab));
   const subjects = labs.map((lab) => resolveSubject(lab.home, options.subject, options.command));
-  const stack = await open(session);
+  const stack = await open(session, labs);
   const outcomes: Outcome[] = [];
   try {
     for (const [i, lab] of labs.entries()) {
@@ -122,7 +122,7 @@ async function commandStart(names: readonly string[], session: Session): Promise
       if (!options.json) process.stdout.write(`${describeVerdict(outcome.verdict, process.stdout)}\n`);
     }
   } finally {
-    await stack.stop();
+    await stack?.stop();
   }
   if (options.json) {
     process.stdout.write(
@@ -160,8 +160,10 @@ function present(
   process.stdout.write(`  ${headline(verdict, process.stdout)}\n  ${fromHere(page)}\n`);
 }
 
-function open({ options, terminal }: Session): Promise<Stack> {
-  return openStack({ kind: options.stack, env: process.env, onProgress: terminal.say });
+/** Nothing is started for drills alone. */
+async function open({ options, terminal }: Session, labs: readonly AnyLab[]): Promise<Stack | undefined> {
+  if (labs.every(isDrill)) return undefined;
+  return await openStack({ kind: options.stack, env: process.env, onProgress: terminal.say });
 }
 
 function nextChange(files: readonly string[]): Promise<void> {

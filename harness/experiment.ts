@@ -1,15 +1,19 @@
 /** One experiment from end to end: run, record, judge, draw. */
 import { join } from "node:path";
-import type { Lab } from "./lab.ts";
+import { CannotRun } from "./cannot-run.ts";
+import { type AnyLab, isDrill } from "./drill.ts";
 import { writeRecord } from "./record/file.ts";
-import type { RunRecord } from "./record/record.ts";
+import { type AnyRecord, isDrillRecord, type RunRecord } from "./record/record.ts";
+import type { Chart } from "./report/chart.ts";
 import { writeIndex } from "./report/index-page.ts";
 import { writeReport } from "./report/write.ts";
 import { type RunOptions, run } from "./run.ts";
+import { runDrill } from "./run-drill.ts";
 import { messageOf } from "./stack/readiness.ts";
+import type { Stack } from "./stack/stack.ts";
 import { resolveSubject } from "./subject/resolve.ts";
 import { readEvidence } from "./verdict/evidence.ts";
-import { judge, judgeEvidence } from "./verdict/judge.ts";
+import { judgeDrill, judgeEvidence, readDrillEvidence } from "./verdict/judge.ts";
 import type { RunVerdict } from "./verdict/verdict.ts";
 
 export interface Outcome {
@@ -21,7 +25,10 @@ export interface Outcome {
   readonly problems: readonly string[];
 }
 
-export interface ExperimentOptions extends Omit<RunOptions, "folder" | "scenario"> {
+export interface ExperimentOptions extends Omit<RunOptions, "folder" | "scenario" | "lab" | "stack"> {
+  readonly lab: AnyLab;
+  /** May be absent for a drill only. */
+  readonly stack: Stack | undefined;
   /** The reports folder; the run gets a folder of its own in it. */
   readonly out: string;
   /** False: record and verdict only. Default true. */
@@ -32,9 +39,9 @@ export interface ExperimentOptions extends Omit<RunOptions, "folder" | "scenario
 export async function conduct({ out, draw = true, ...options }: ExperimentOptions): Promise<Outcome> {
   const started = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
   const folder = join(out, options.lab.name, `${started}-${options.subject.name}-${options.seed}`);
-  const record = await runWithArms({ ...options, folder });
+  const record = await observe({ ...options, folder });
   await writeRecord(folder, record);
-  if (!draw) return { verdict: judge(record, options.lab), folder, page: folder, problems: [] };
+  if (!draw) return { verdict: assess(record, options.lab).verdict, folder, page: folder, problems: [] };
   const outcome = await judgeAndDraw(record, options.lab, folder);
   try {
     await writeIndex(out);
@@ -45,6 +52,16 @@ export async function conduct({ out, draw = true, ...options }: ExperimentOption
     };
   }
   return outcome;
+}
+
+function observe({
+  lab,
+  stack,
+  ...options
+}: Omit<ExperimentOptions, "out" | "draw"> & { readonly folder: string }): Promise<AnyRecord> {
+  if (isDrill(lab)) return runDrill({ ...options, drill: lab, parameters: lab.profiles[options.profile] });
+  if (stack === undefined) throw new RangeError(`lab ${lab.name} needs a stack`);
+  return runWithArms({ ...options, lab, stack });
 }
 
 /** The run under test, then its arms, each in a folder of its own within the run's. */
@@ -68,14 +85,36 @@ async function runWithArms(options: Omit<RunOptions, "scenario">): Promise<RunRe
   return { ...record, arms: records };
 }
 
-/** Everything that follows from a record. */
-export async function judgeAndDraw(record: RunRecord, lab: Lab, folder: string): Promise<Outcome> {
+/** What a record says: its verdict, and the pictures that can be made of it. */
+interface Assessment {
+  readonly verdict: RunVerdict;
+  /** Each makes charts; one that throws is a problem, and no more. */
+  readonly charts: readonly (() => readonly Chart[])[];
+}
+
+/** @throws CannotRun when the lab is of another kind now than when the record was made */
+function assess(record: AnyRecord, lab: AnyLab): Assessment {
+  if (isDrill(lab) && isDrillRecord(record)) {
+    const evidence = readDrillEvidence(record, lab);
+    return { verdict: judgeDrill(evidence, lab), charts: [() => lab.charts(evidence)] };
+  }
+  if (isDrill(lab) || isDrillRecord(record)) {
+    throw new CannotRun(`this record was not made by lab ${lab.name} as it is now`, ["run the lab again"]);
+  }
   const evidence = readEvidence(record, lab);
-  const verdict = judgeEvidence(evidence);
+  return {
+    verdict: judgeEvidence(evidence),
+    charts: lab.charts.map((chart) => () => [chart(evidence)]),
+  };
+}
+
+/** Everything that follows from a record. */
+export async function judgeAndDraw(record: AnyRecord, lab: AnyLab, folder: string): Promise<Outcome> {
+  const { verdict, charts: makers } = assess(record, lab);
   const problems: string[] = [];
-  const charts = lab.charts.flatMap((chart) => {
+  const charts = makers.flatMap((make) => {
     try {
-      return [chart(evidence)];
+      return make();
     } catch (error) {
       problems.push(`a chart could not be made: ${messageOf(error)}`);
       return [];

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CannotRun } from "./cannot-run.ts";
-import type { Lab } from "./lab.ts";
+import type { AnyLab } from "./drill.ts";
 
 const labsFolder = fileURLToPath(new URL("../labs/", import.meta.url));
 
@@ -15,11 +15,11 @@ export function labNames(): string[] {
 }
 
 /** @throws CannotRun when there is no such lab */
-export async function loadLab(name: string): Promise<Lab> {
+export async function loadLab(name: string): Promise<AnyLab> {
   const names = labNames();
   if (!names.includes(name)) {
     throw new CannotRun(`there is no lab "${name}"`, [`choose one of: ${names.join(", ")}`]);
   }
-  const module: { default: Lab } = await import(new URL(`../labs/${name}/lab.ts`, import.meta.url).href);
+  const module: { default: AnyLab } = await import(new URL(`../labs/${name}/lab.ts`, import.meta.url).href);
   return module.default;
 }

@@ -1,8 +1,8 @@
 /** For the labs' live tests: one stack for a file, runs on it, and verdicts to expect. */
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type AnyLab, isDrill } from "./drill.ts";
 import { conduct, type Outcome } from "./experiment.ts";
-import type { Lab } from "./lab.ts";
 import { openStack } from "./stack/choose.ts";
 import type { Stack } from "./stack/stack.ts";
 import { resolveSubject } from "./subject/resolve.ts";
@@ -14,9 +14,8 @@ const reportsFolder = fileURLToPath(new URL("../reports/.proof", import.meta.url
 const projectFolder = fileURLToPath(new URL("..", import.meta.url));
 
 export interface Bench {
-  readonly stack: Stack;
   /** Runs a subject in the quick profile until it is decided; says on stderr when a run proved nothing. */
-  decide(lab: Lab, subject: Subject, isDecided: (outcome: Outcome) => boolean): Promise<Outcome>;
+  decide(lab: AnyLab, subject: Subject, isDecided: (outcome: Outcome) => boolean): Promise<Outcome>;
   close(): Promise<void>;
 }
 
@@ -26,14 +25,16 @@ export interface Subject {
   readonly seed?: number;
 }
 
-export async function openBench(): Promise<Bench> {
-  const stack = await openStack({
-    kind: "auto",
-    env: process.env,
-    onProgress: (line) => process.stderr.write(`  ${line}\n`),
-  });
+/** With a stack, unless the lab needs none. */
+export async function openBench(lab: AnyLab): Promise<Bench> {
+  const stack: Stack | undefined = isDrill(lab)
+    ? undefined
+    : await openStack({
+        kind: "auto",
+        env: process.env,
+        onProgress: (line) => process.stderr.write(`  ${line}\n`),
+      });
   return {
-    stack,
     async decide(lab, { name, command = [], seed = randomSeed() }, isDecided) {
       for (let again = 0; ; again += 1) {
         const outcome = await conduct({
@@ -56,7 +57,7 @@ export async function openBench(): Promise<Bench> {
         );
       }
     },
-    close: () => stack.stop(),
+    close: async () => stack?.stop(),
   };
 }
 
@@ -93,8 +94,8 @@ export function complaints({ verdict, page }: Outcome): string[] {
  * Declares the test that a lab's solution keeps every promise. Belongs in a file that has the machine to itself.
  * @returns the file's bench, for tests beside it
  */
-export function proveSolution(lab: Lab): () => Bench {
-  const bench = benchOfFile();
+export function proveSolution(lab: AnyLab): () => Bench {
+  const bench = benchOfFile(lab);
   test(`the solution keeps every promise of the ${lab.name} lab`, async () => {
     const outcome = await bench().decide(lab, { name: "solution" }, isDecided);
     expect(complaints(outcome)).toEqual([]);
@@ -107,9 +108,14 @@ export function proveSolution(lab: Lab): () => Bench {
  * Declares a test for each pitfall, that it fails the criterion beside it, and one for the exercise. They run in the
  * lab's `proof` scenario, and may share the machine with another file.
  */
-export function provePitfalls(lab: Lab, pitfalls: readonly (readonly [pitfall: string, id: string])[]): void {
-  const short: Lab = { ...lab, profiles: { ...lab.profiles, quick: lab.proof ?? lab.profiles.quick } };
-  const bench = benchOfFile();
+export function provePitfalls(
+  lab: AnyLab,
+  pitfalls: readonly (readonly [pitfall: string, id: string])[],
+): void {
+  const short: AnyLab = isDrill(lab)
+    ? { ...lab, profiles: { ...lab.profiles, quick: lab.proof ?? lab.profiles.quick } }
+    : { ...lab, profiles: { ...lab.profiles, quick: lab.proof ?? lab.profiles.quick } };
+  const bench = benchOfFile(lab);
   describe("every pitfall fails for its own reason", () => {
     test.each(pitfalls)("%s fails %s", async (pitfall, id) => {
       const outcome = await bench().decide(short, { name: pitfall }, isDecidedOn(id));
@@ -127,11 +133,11 @@ export function provePitfalls(lab: Lab, pitfalls: readonly (readonly [pitfall: s
   });
 }
 
-/** One stack for the file's tests, opened before the first and stopped after the last. */
-function benchOfFile(): () => Bench {
+/** One bench for the file's tests, opened before the first and closed after the last. */
+function benchOfFile(lab: AnyLab): () => Bench {
   let bench: Bench | undefined;
   beforeAll(async () => {
-    bench = await openBench();
+    bench = await openBench(lab);
   });
   afterAll(() => bench?.close());
   return () => {

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { CannotRun } from "../cannot-run.ts";
 import { replaceFile } from "../replace-file.ts";
 import { messageOf } from "../stack/readiness.ts";
-import { type RunRecord, recordSchema, recordVersion } from "./record.ts";
+import { type AnyRecord, drillRecordSchema, recordSchema, recordVersion } from "./record.ts";
 
 export const recordFile = (folder: string): string => join(folder, "record.json");
 
 /** @throws CannotRun when the disk is full or the folder cannot be written */
-export async function writeRecord(folder: string, record: RunRecord): Promise<void> {
+export async function writeRecord(folder: string, record: AnyRecord): Promise<void> {
   const file = recordFile(folder);
   try {
     await replaceFile(file, JSON.stringify(record));
@@ -21,7 +21,7 @@ export async function writeRecord(folder: string, record: RunRecord): Promise<vo
 }
 
 /** @throws CannotRun naming the file and what is wrong with it */
-export async function readRecord(folder: string): Promise<RunRecord> {
+export async function readRecord(folder: string): Promise<AnyRecord> {
   const file = recordFile(folder);
   let text: string;
   try {
@@ -47,7 +47,8 @@ export async function readRecord(folder: string): Promise<RunRecord> {
       ["judge it with the Sluice that wrote it, or run the lab again"],
     );
   }
-  const parsed = recordSchema.safeParse(value);
+  const isDrill = typeof value === "object" && value !== null && "drill" in value;
+  const parsed = (isDrill ? drillRecordSchema : recordSchema).safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw new CannotRun(

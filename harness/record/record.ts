@@ -219,7 +219,37 @@ export const recordSchema = runSchema.extend({
   arms: z.array(z.object({ name: z.string(), record: runSchema })).optional(),
 });
 
+/** The record of a drill: the same frame, and what its own watchers saw. */
+export const drillRecordSchema = runSchema
+  .pick({
+    version: true,
+    lab: true,
+    subject: true,
+    profile: true,
+    seed: true,
+    startedAt: true,
+    finishedMs: true,
+    command: true,
+    parameters: true,
+    host: true,
+    phases: true,
+    faults: true,
+    workers: true,
+    settled: true,
+  })
+  .extend({
+    stack: runSchema.shape.stack.extend({
+      kind: z.literal("none"),
+      versions: z.record(z.string(), z.string()),
+    }),
+    drill: z.unknown(),
+  });
+
 export type RunRecord = z.infer<typeof recordSchema>;
+export type DrillRecord = z.infer<typeof drillRecordSchema>;
+export type AnyRecord = RunRecord | DrillRecord;
+
+export const isDrillRecord = (record: AnyRecord): record is DrillRecord => "drill" in record;
 export type Phase = z.infer<typeof phase>;
 export type Fault = z.infer<typeof fault>;
 export type Ledger = z.infer<typeof ledger>;

@@ -1,5 +1,5 @@
 /** What the run was made with: command, parameters, stack, host, exact times, files. */
-import type { RunRecord } from "../record/record.ts";
+import { type AnyRecord, isDrillRecord, type RunRecord } from "../record/record.ts";
 import { type Html, html } from "./html.ts";
 import { exitWords } from "./page-timeline.ts";
 import { counted, dateTime, megabytes, percent, quantity, seconds } from "./words.ts";
@@ -13,9 +13,9 @@ function facts(title: string, rows: readonly Row[], more: Html | false = false):
   return html`<section class="card"><h3>${title}</h3><table><tbody>${lines}</tbody></table>${more}</section>`;
 }
 
-export function runFacts(record: RunRecord, files: readonly string[]): Html {
-  const { stack, host, ledger, topic } = record;
-  const acknowledged = ledger.ackedMs.filter((at) => at >= 0).length;
+export function runFacts(record: AnyRecord, files: readonly string[]): Html {
+  const { stack, host } = record;
+  const errors = isDrillRecord(record) ? [] : record.ledger.errors;
   const limits =
     stack.limits.length > 0 &&
     html`<p>What this stack could not do:</p><ul>${stack.limits.map((one) => html`<li>${one}</li>`)}</ul>`;
@@ -31,17 +31,10 @@ ${facts(
     ["seed", String(record.seed)],
     ["started", dateTime(record.startedAt)],
     ["finished after", seconds(record.finishedMs)],
-    ["topic", `${topic.name}, ${counted(topic.partitions, "partition")}`],
-    ["messages planned", ledger.planned],
-    ["messages acknowledged", acknowledged],
-    ...(ledger.stoppedMs === null ? [] : [["load given up after", seconds(ledger.stoppedMs)] as const]),
-    ...record.tables.map(
-      ({ name, asSent, others }): Row => [`rows in ${name}`, asSent.length + others.length],
-    ),
-    ["everything committed", record.settled.drained ? `after ${seconds(record.settled.atMs)}` : "never"],
+    ...(isDrillRecord(record) ? [] : messageRows(record)),
   ],
-  ledger.errors.length > 0 &&
-    html`<p>First errors of sends:</p><ul>${ledger.errors.map((one) => html`<li>${one}</li>`)}</ul>`,
+  errors.length > 0 &&
+    html`<p>First errors of sends:</p><ul>${errors.map((one) => html`<li>${one}</li>`)}</ul>`,
 )}
 ${facts("Stack", [["kind", stack.kind], ...Object.entries(stack.versions).sort()], html`<p class="soft">Chosen because: ${stack.why}</p>${limits}`)}
 ${facts("Parameters", Object.entries(record.parameters))}
@@ -64,7 +57,18 @@ ${exactTimes(record)}
 </div>`;
 }
 
-function exactTimes({ phases, faults, workers }: RunRecord): Html {
+function messageRows({ ledger, topic, tables, settled }: RunRecord): Row[] {
+  return [
+    ["topic", `${topic.name}, ${counted(topic.partitions, "partition")}`],
+    ["messages planned", ledger.planned],
+    ["messages acknowledged", ledger.ackedMs.filter((at) => at >= 0).length],
+    ...(ledger.stoppedMs === null ? [] : [["load given up after", seconds(ledger.stoppedMs)] as const]),
+    ...tables.map(({ name, asSent, others }): Row => [`rows in ${name}`, asSent.length + others.length]),
+    ["everything committed", settled.drained ? `after ${seconds(settled.atMs)}` : "never"],
+  ];
+}
+
+function exactTimes({ phases, faults, workers }: AnyRecord): Html {
   const row = (name: string, from: string, to: string, note: string) =>
     html`<tr><th scope="row">${name}</th><td class="num">${from}</td><td class="num">${to}</td><td>${note}</td></tr>`;
   return html`<section class="card"><h3>Exact times</h3><table class="times">

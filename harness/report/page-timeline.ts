@@ -1,10 +1,10 @@
 /** The run on one clock: load, faults, workers. Bars of plain HTML, placed in percent of the run. */
-import type { Fault, Phase, RunRecord, WorkerRecord } from "../record/record.ts";
+import type { AnyRecord, Fault, Phase, WorkerRecord } from "../record/record.ts";
 import { type Html, html } from "./html.ts";
 import { scaleFor } from "./scale.ts";
 import { quantity, seconds } from "./words.ts";
 
-export function timeline(record: RunRecord): Html {
+export function timeline(record: AnyRecord): Html {
   const { phases, faults, workers } = record;
   const startMs = Math.min(0, ...workers.map((worker) => worker.startMs));
   const endMs = Math.max(record.finishedMs, startMs + 1, ...phases.map((phase) => phase.endMs));

@@ -1,5 +1,5 @@
 /** The page of one run: one file, no scripts, nothing fetched; verdict first, then the evidence. */
-import type { RunRecord } from "../record/record.ts";
+import { type AnyRecord, isDrillRecord } from "../record/record.ts";
 import type { RunVerdict, Verdict } from "../verdict/verdict.ts";
 import { type Html, html } from "./html.ts";
 import { type DrawnChart, evidenceSections, summaryTable, worstFirst } from "./page-criteria.ts";
@@ -9,7 +9,7 @@ import { exitWords, timeline } from "./page-timeline.ts";
 import { counted, dateTime, listed, quantity, seconds } from "./words.ts";
 
 export interface RunPage {
-  readonly record: RunRecord;
+  readonly record: AnyRecord;
   readonly verdict: RunVerdict;
   readonly charts: readonly DrawnChart[];
   /** What the lab proves, in one line; shown under the verdict. */
@@ -44,10 +44,12 @@ ${runFacts(record, files)}
 }
 
 /** What was proven, or what failed, or why nothing could be decided. */
-function sentence(record: RunRecord, { verdict, lab, subject, criteria }: RunVerdict): Html {
+function sentence(record: AnyRecord, { verdict, lab, subject, criteria }: RunVerdict): Html {
   const all = counted(criteria.length, "promise");
   const loadMs = Math.max(0, ...record.phases.map((phase) => phase.endMs));
-  const under = html`${counted(record.ledger.planned, "message")} in ${seconds(loadMs)}`;
+  const under = isDrillRecord(record)
+    ? html`${counted(record.phases.length, "round")} in ${seconds(loadMs)}`
+    : html`${counted(record.ledger.planned, "message")} in ${seconds(loadMs)}`;
   const faults = record.faults.map((fault) => fault.name);
   const despite = faults.length > 0 && html`, through ${counted(faults.length, "fault")} (${listed(faults)})`;
   if (verdict === "pass") {
@@ -63,7 +65,7 @@ function sentence(record: RunRecord, { verdict, lab, subject, criteria }: RunVer
   return html`This run of <b>${subject}</b> could not decide ${open.length} of ${all}: ${names}. ${first.detail}`;
 }
 
-function figures(record: RunRecord, { criteria }: RunVerdict): Html {
+function figures(record: AnyRecord, { criteria }: RunVerdict): Html {
   const kept = criteria.filter((one) => one.verdict === "pass").length;
   const rates = record.phases.map((phase) => phase.perSecond);
   const [low, high] = [Math.min(...rates), Math.max(...rates)];
@@ -75,7 +77,9 @@ function figures(record: RunRecord, { criteria }: RunVerdict): Html {
         : `${quantity(low)}\u2013${quantity(high)}/s`;
   const entries = [
     ["promises kept", `${kept} of ${criteria.length}`],
-    ["messages", quantity(record.ledger.planned)],
+    isDrillRecord(record)
+      ? ["rounds", quantity(record.phases.length)]
+      : ["messages", quantity(record.ledger.planned)],
     ["offered load", rate],
     ["faults", quantity(record.faults.length)],
     ["stack", record.stack.kind],
@@ -85,7 +89,7 @@ function figures(record: RunRecord, { criteria }: RunVerdict): Html {
 }
 
 /** A worker that ended by itself is the first thing to know about a run. */
-function deaths({ workers }: RunRecord): Html | false {
+function deaths({ workers }: AnyRecord): Html | false {
   const died = workers.filter((worker) => worker.exit !== null && !worker.exit.planned);
   if (died.length === 0) return false;
   const tone: Verdict = "fail";

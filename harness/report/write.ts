@@ -1,7 +1,7 @@
 /** Writes what a person opens after a run: verdict.json, charts, index.html. */
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { RunRecord } from "../record/record.ts";
+import type { AnyRecord } from "../record/record.ts";
 import { replaceFile } from "../replace-file.ts";
 import type { RunVerdict } from "../verdict/verdict.ts";
 import type { Chart } from "./chart.ts";
@@ -12,7 +12,7 @@ import type { DrawnChart } from "./page-criteria.ts";
 export interface Report {
   /** The run's folder; made when it is not there. record.json is expected in it. */
   readonly folder: string;
-  readonly record: RunRecord;
+  readonly record: AnyRecord;
   readonly verdict: RunVerdict;
   readonly charts: readonly Chart[];
   /** What the lab proves, in one line. */

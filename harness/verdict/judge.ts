@@ -1,6 +1,7 @@
 /** From a record to its verdict. No network, no clock: the same record always gets the same verdict. */
-import type { Criterion, Lab } from "../lab.ts";
-import type { RunRecord } from "../record/record.ts";
+import { type Drill, type DrillEvidence, numberOf } from "../drill.ts";
+import type { Lab } from "../lab.ts";
+import type { AnyRecord, DrillRecord, HostRecord, RunRecord } from "../record/record.ts";
 import { type Evidence, readEvidence } from "./evidence.ts";
 import { unfitness } from "./host.ts";
 import { loadOffered } from "./load.ts";
@@ -12,13 +13,43 @@ export function judge(record: RunRecord, lab: Lab): RunVerdict {
 
 export function judgeEvidence(evidence: Evidence): RunVerdict {
   const { record, lab } = evidence;
-  const load = verdictOf(loadOffered, evidence);
-  const criteria = lab.criteria.map((criterion) =>
-    load.verdict === "pass"
-      ? verdictOf(criterion, evidence)
-      : withoutLoad(criterion, verdictOf(criterion, evidence)),
-  );
-  const all = [load, ...criteria];
+  return verdictOn(record, judgeAll([loadOffered, ...lab.criteria], evidence));
+}
+
+/** @throws ZodError when the drill has changed since the run, and what was seen has another shape now */
+export function readDrillEvidence<Seen>(record: DrillRecord, drill: Drill<Seen>): DrillEvidence<Seen> {
+  return {
+    record,
+    seen: drill.seen.parse(record.drill),
+    parameter: (name) => numberOf(record.parameters, name),
+  };
+}
+
+export function judgeDrill<Seen>(evidence: DrillEvidence<Seen>, drill: Drill<Seen>): RunVerdict {
+  return verdictOn(evidence.record, judgeAll(drill.criteria, evidence));
+}
+
+/** Without the load, where there is one, nothing else is decided. */
+function judgeAll<E extends { readonly record: AnyRecord }>(
+  criteria: readonly Judged<E>[],
+  evidence: E,
+): CriterionVerdict[] {
+  const { host } = evidence.record;
+  const verdicts = criteria.map((criterion) => verdictOf(criterion, evidence, host));
+  const load = verdicts.find(({ id }) => id === loadOffered.id);
+  if (load === undefined || load.verdict === "pass") return verdicts;
+  return verdicts.map((one) => (one === load ? one : withoutLoad(one)));
+}
+
+/** What judging needs of a criterion, whatever its evidence. */
+interface Judged<E> {
+  readonly id: string;
+  readonly claim: string;
+  readonly timing?: boolean;
+  judge(evidence: E): Finding;
+}
+
+function verdictOn(record: AnyRecord, all: readonly CriterionVerdict[]): RunVerdict {
   return {
     lab: record.lab,
     subject: record.subject.name,
@@ -29,7 +60,7 @@ export function judgeEvidence(evidence: Evidence): RunVerdict {
   };
 }
 
-function verdictOf(criterion: Criterion, evidence: Evidence): CriterionVerdict {
+function verdictOf<E>(criterion: Judged<E>, evidence: E, host: HostRecord): CriterionVerdict {
   const { id, claim } = criterion;
   let finding: Finding;
   try {
@@ -39,7 +70,7 @@ function verdictOf(criterion: Criterion, evidence: Evidence): CriterionVerdict {
     finding = undecided(`the judge could not read this record: ${reason}`);
   }
   if (finding.verdict === "fail" && criterion.timing === true && finding.inexcusable !== true) {
-    const unfit = unfitness(evidence.record.host);
+    const unfit = unfitness(host);
     if (unfit !== undefined) {
       const detail = `${finding.detail} This cannot be held against the worker: ${unfit}.`;
       return { id, claim, ...finding, verdict: "unknown", detail };
@@ -49,9 +80,9 @@ function verdictOf(criterion: Criterion, evidence: Evidence): CriterionVerdict {
 }
 
 /** Nothing is asserted that the run did not exercise: without the load, no criterion can be decided. */
-function withoutLoad(criterion: Criterion, verdict: CriterionVerdict): CriterionVerdict {
+function withoutLoad(verdict: CriterionVerdict): CriterionVerdict {
   const detail = `The load was not offered, so this proves nothing. Seen: ${verdict.detail}`;
-  return { ...verdict, id: criterion.id, verdict: "unknown", detail };
+  return { ...verdict, verdict: "unknown", detail };
 }
 
 function undecided(detail: string): Finding {

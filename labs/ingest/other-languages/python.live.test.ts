@@ -22,7 +22,7 @@ test("the Python worker keeps every promise, and ends with 0 after SIGTERM", { t
     process.stderr.write(`  ${why}\n`);
     return skip(why);
   }
-  const bench = await openBench();
+  const bench = await openBench(lab);
   onTestFinished(() => bench.close());
 
   const command = [python.program, join(here, "worker.py")];
