@@ -4,23 +4,21 @@
  * Open loop: what is due is sent, whatever became of what was sent before. It says of each message when
  * it was sent, when it was acknowledged, and where the broker put it; it retries nothing, so that one
  * message is one record.
+ *
+ * A request is made before it is due, in the time that is left between two of them: what a message costs to make
+ * does not make it late.
  */
-import { CompressionTypes, Kafka, logLevel, type Message, type Producer } from "kafkajs";
-import { type Plan, planMessages } from "./messages.ts";
+import { Kafka, logLevel } from "kafkajs";
+import { planMessages } from "./messages.ts";
+import { type Prepared, type PreparerOptions, prepare } from "./prepared.ts";
+import { openProducer, type Producer } from "./produce.ts";
 import type { Acknowledged, FromGenerator, GeneratorOrder, ToGenerator } from "./protocol.ts";
 import { dueTimes, schedule } from "./schedule.ts";
 
-/** Wait between looks at the schedule: the resolution of the load. */
-const tickMs = 2;
-/** Bound of one request, well under the broker's message.max.bytes. */
-const maxRequestBytes = 400_000;
-const maxRequestMessages = 2_000;
-/**
- * A fetch that ends inside of a batch brings that batch again: events of this weight travel few at a time, so that
- * bytes at the proxy tell events.
- */
-const largeEventBytes = 8_000;
-const maxLargeEvents = 4;
+/** How far ahead requests are made. */
+const aheadMs = 60;
+/** With less time than this until the next is due, no other one is begun. */
+const enoughMs = 0.5;
 /** A generator this late will not catch up: it stops, and the run is unknown. */
 const hopelesslyLateMs = 3_000;
 const reportEveryMs = 50;
@@ -30,18 +28,21 @@ function tell(message: FromGenerator): void {
 }
 
 async function generate(order: GeneratorOrder): Promise<void> {
-  const kafka = new Kafka({
+  const admin = new Kafka({
     clientId: "sluice-load",
     brokers: order.brokers.split(","),
     logLevel: logLevel.NOTHING,
-    retry: { retries: 0 },
-    requestTimeout: 10_000,
-  });
-  const producer = kafka.producer({ allowAutoTopicCreation: false, retry: { retries: 0 } });
-  await producer.connect();
+  }).admin();
+  await admin.connect();
   const plan = planMessages(order.seed, order.load, order.partitions);
   const due = dueTimes(schedule(order.load.phases));
-  await warmUp(producer, order);
+  // What surrounds the padding; a tenth for escapes and characters of several bytes.
+  const eventBytes = 400 + order.load.paddingLength * 1.1;
+  const warm = await openProducer(admin, order.warmUpTopic);
+  await warmUp(warm, order, eventBytes);
+  warm.close();
+  const producer = await openProducer(admin, order.topic);
+  const { leaderOf } = producer;
   tell({ type: "ready", planned: plan.length });
 
   const startEpochMs = await new Promise<number>((resolve) => {
@@ -49,121 +50,121 @@ async function generate(order: GeneratorOrder): Promise<void> {
       if (message.type === "start") resolve(message.atEpochMs);
     });
   });
-  const origin = startEpochMs - performance.timeOrigin;
-  const now = () => performance.now() - origin;
-
-  // What surrounds the padding; a tenth for escapes and characters of several bytes.
-  const eventBytes = 400 + order.load.paddingLength * 1.1;
-  const report = reporter();
-  const inFlight = new Set<Promise<void>>();
-  let next = 0;
   let stopped = false;
   process.on("message", (message: ToGenerator) => {
     if (message.type === "stop") stopped = true;
   });
-  while (next < plan.length && !stopped) {
+  const report = reporter();
+  const sent = await pace(
+    { plan, topic: order.topic, due, startEpochMs, leaderOf, eventBytes },
+    producer,
+    report,
+    () => stopped,
+  );
+  report.flush();
+  producer.close();
+  await admin.disconnect();
+  // The harness ends this process when it has read all: an exit could overtake what is still in the channel.
+  tell({ type: "done", sent });
+}
+
+/** Sends what is due when it is due, until all is sent, or it is told to stop. Resolves when all is answered. */
+async function pace(
+  options: PreparerOptions,
+  producer: Producer,
+  report: Reporter,
+  isStopped: () => boolean,
+): Promise<number> {
+  const { plan, due, startEpochMs } = options;
+  const origin = startEpochMs - performance.timeOrigin;
+  const now = () => performance.now() - origin;
+  const inFlight = new Set<Promise<void>>();
+  const ready: Prepared[] = [];
+  /** Index of the next message to make, and of the next one to send. */
+  let made = 0;
+  let sent = 0;
+  const makeNext = () => {
+    const next = prepare(options, made, now());
+    made = next.end;
+    ready.push(next);
+    return next;
+  };
+  while (sent < plan.length && !isStopped()) {
     const at = now();
-    if (at - (due[next] ?? 0) > hopelesslyLateMs) break;
-    while (next < plan.length && (due[next] ?? 0) <= at) {
-      const end = requestEnd(plan, due, next, at, eventBytes);
-      const sent = send(producer, order.topic, plan, next, end, now, report).finally(() =>
-        inFlight.delete(sent),
-      );
-      inFlight.add(sent);
-      next = end;
+    if (at - (due[sent] ?? 0) > hopelesslyLateMs) break;
+    let next = ready[0] ?? makeNext();
+    while (next.dueMs <= at) {
+      ready.shift();
+      sent = next.end;
+      const answered = send(producer, next, now, report).finally(() => inFlight.delete(answered));
+      inFlight.add(answered);
+      if (sent === plan.length) break;
+      next = ready[0] ?? makeNext();
     }
-    // The client writes to its socket only when this loop yields.
-    await new Promise((resolve) => setTimeout(resolve, tickMs));
+    while (made < plan.length && next.dueMs - now() > enoughMs && (due[made] ?? 0) - now() < aheadMs)
+      makeNext();
+    // Timers count whole milliseconds, and never fire early.
+    const pauseMs = Math.round(next.dueMs - now());
+    await new Promise<void>((resolve) => {
+      if (pauseMs > 0) setTimeout(resolve, pauseMs);
+      else setImmediate(resolve);
+    });
   }
   await Promise.all(inFlight);
-  report.flush();
-  await producer.disconnect();
-  // The harness ends this process when it has read all: an exit could overtake what is still in the channel.
-  tell({ type: "done", sent: next });
+  return sent;
 }
 
-/**
- * Index after the last message of the request that starts at `first`.
- * @param eventBytes about what an event weighs
- */
-function requestEnd(plan: Plan, due: Float64Array, first: number, at: number, eventBytes: number): number {
-  let bytes = 0;
-  let end = first;
-  const most = eventBytes < largeEventBytes ? maxRequestMessages : maxLargeEvents;
-  while (end < plan.length && (due[end] ?? 0) <= at && end - first < most) {
-    bytes += plan.at(end).malformation === "oversized" ? maxRequestBytes : eventBytes;
-    if (end > first && bytes > maxRequestBytes) break;
-    end += 1;
-  }
-  return end;
-}
-
-async function send(
-  producer: Producer,
-  topic: string,
-  plan: Plan,
-  first: number,
-  end: number,
-  now: () => number,
-  report: ReturnType<typeof reporter>,
-): Promise<void> {
-  const messages: Message[] = [];
-  const partitions = new Int16Array(end - first);
-  for (let i = first; i < end; i += 1) {
-    const { accountId, partition } = plan.at(i);
-    partitions[i - first] = partition;
-    const trace = plan.trace(i);
-    messages.push({
-      key: accountId,
-      value: plan.value(i),
-      partition,
-      ...(trace === undefined ? {} : { headers: { trace } }),
-    });
-  }
+async function send(producer: Producer, one: Prepared, now: () => number, report: Reporter): Promise<void> {
+  const { first, partitions, requests } = one;
   const sentMs = now();
-  try {
-    const placed = await producer.send({ topic, messages, acks: -1, compression: CompressionTypes.None });
-    const nextOffset = new Map(placed.map((one) => [one.partition, Number(one.baseOffset)]));
-    const offsets = new Float64Array(end - first);
-    for (let i = 0; i < partitions.length; i += 1) {
-      const partition = partitions[i] ?? 0;
-      const offset = nextOffset.get(partition) ?? Number.NaN;
-      offsets[i] = offset;
-      nextOffset.set(partition, offset + 1);
-    }
-    report.acknowledged({ first, partitions, offsets, sentMs, ackedMs: now() });
-  } catch (error) {
-    report.acknowledged({
-      first,
-      partitions,
-      offsets: new Float64Array(end - first).fill(-1),
-      sentMs,
-      ackedMs: -1,
-    });
-    tell({ type: "error", text: error instanceof Error ? error.message : String(error) });
+  const nextOffset = new Map<number, number>();
+  await Promise.all(
+    requests.map(async ({ leader, bytes }) => {
+      try {
+        for (const { partition, errorCode, baseOffset } of await producer.send(leader, bytes)) {
+          if (errorCode === 0) nextOffset.set(partition, baseOffset);
+          else
+            tell({
+              type: "error",
+              text: `the broker refused messages of partition ${partition}: error ${errorCode}`,
+            });
+        }
+      } catch (error) {
+        tell({ type: "error", text: error instanceof Error ? error.message : String(error) });
+      }
+    }),
+  );
+  const ackedMs = nextOffset.size === 0 ? -1 : now();
+  const offsets = new Float64Array(partitions.length);
+  for (const [i, partition] of partitions.entries()) {
+    const offset = nextOffset.get(partition);
+    offsets[i] = offset ?? -1;
+    if (offset !== undefined) nextOffset.set(partition, offset + 1);
+  }
+  report.acknowledged({ first, partitions, offsets, sentMs, ackedMs });
+}
+
+/** The first requests pay for compiled code: here, on a topic of their own, and not in the load. */
+async function warmUp(producer: Producer, order: GeneratorOrder, eventBytes: number): Promise<void> {
+  const load = { ...order.load, phases: [{ name: "warm", forMs: 1000, perSecond: 2000 }], malformedOneIn: 0 };
+  // The topic for it has one partition.
+  const warm = planMessages(order.seed ^ 1, load, 1);
+  const options = {
+    plan: warm,
+    topic: order.warmUpTopic,
+    due: dueTimes(schedule(load.phases)),
+    startEpochMs: Date.now(),
+    leaderOf: producer.leaderOf,
+    eventBytes,
+  };
+  for (let first = 0; first < warm.length; ) {
+    const one = prepare(options, first, (first + 20) / 2);
+    for (const { leader, bytes } of one.requests) await producer.send(leader, bytes);
+    first = one.end;
   }
 }
 
-/** The first request pays for metadata and compiled code: here, on a topic of its own, and not in the load. */
-async function warmUp(producer: Producer, order: GeneratorOrder): Promise<void> {
-  const warm = planMessages(
-    order.seed ^ 1,
-    { ...order.load, phases: [{ name: "warm", forMs: 1000, perSecond: 2000 }] },
-    order.partitions,
-  );
-  for (let i = 0; i + 20 <= warm.length; i += 20) {
-    const messages = Array.from({ length: 20 }, (_, k) => ({
-      key: warm.at(i + k).accountId,
-      value: warm.value(i + k),
-      partition: 0,
-    }));
-    if (!messages.some((message) => (message.value?.length ?? 0) > maxRequestBytes)) {
-      await producer.send({ topic: order.warmUpTopic, messages, acks: -1 });
-    }
-  }
-  // Fetches the metadata of the real topic without writing to it.
-  await producer.send({ topic: order.topic, messages: [], acks: -1 }).catch(() => undefined);
-}
+type Reporter = ReturnType<typeof reporter>;
 
 /** Gathers what was acknowledged, so that the ledger costs 20 messages a second and not 500. */
 function reporter() {

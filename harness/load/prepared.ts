@@ -1,0 +1,83 @@
+/** Requests made ahead of the time at which they are due, so that only a write is left to do then. */
+import type { Plan } from "./messages.ts";
+import { requestTimeoutMs } from "./produce.ts";
+import { type OutgoingRecord, produceRequest } from "./produce-request.ts";
+
+/** Messages due within as much of each other go together: the resolution of the load. */
+const slotMs = 2;
+/** Bound of one request, well under the broker's message.max.bytes. */
+const maxRequestBytes = 400_000;
+const maxRequestMessages = 2_000;
+/**
+ * A fetch that ends inside of a batch brings that batch again: events of this weight travel few at a time, so that
+ * bytes at the proxy tell events.
+ */
+const largeEventBytes = 8_000;
+const maxLargeEvents = 4;
+
+/** The messages from `first` up to `end`, ready to be sent. */
+export interface Prepared {
+  readonly first: number;
+  readonly end: number;
+  /** When its last message is due. */
+  readonly dueMs: number;
+  readonly partitions: Int16Array;
+  /** One for each broker. */
+  readonly requests: readonly { readonly leader: number; readonly bytes: Buffer }[];
+}
+
+export interface PreparerOptions {
+  readonly plan: Plan;
+  readonly topic: string;
+  readonly due: Float64Array;
+  readonly startEpochMs: number;
+  readonly leaderOf: (partition: number) => number;
+  /** About what an event weighs. */
+  readonly eventBytes: number;
+}
+
+/**
+ * Makes the request that begins with message `first`.
+ * @param at what is due until then may go into it; a generator that is late sends fewer and larger ones
+ */
+export function prepare(options: PreparerOptions, first: number, at: number): Prepared {
+  const { plan, due, topic, startEpochMs, leaderOf } = options;
+  const most = options.eventBytes < largeEventBytes ? maxRequestMessages : maxLargeEvents;
+  const slotEnd = (Math.floor((due[first] ?? 0) / slotMs) + 1) * slotMs;
+  const byLeader = new Map<number, OutgoingRecord[]>();
+  const partitions: number[] = [];
+  let bytes = 0;
+  let end = first;
+  while (end < plan.length && end - first < most) {
+    const dueMs = due[end] ?? 0;
+    if (end > first && dueMs >= slotEnd && dueMs > at) break;
+    const value = plan.value(end);
+    bytes += value?.length ?? 0;
+    if (end > first && bytes > maxRequestBytes) break;
+    const { accountId, partition } = plan.at(end);
+    const trace = plan.trace(end);
+    const record = {
+      partition,
+      key: Buffer.from(accountId),
+      value,
+      headers: trace === undefined ? {} : { trace },
+      timestamp: Math.round(startEpochMs + dueMs),
+    };
+    partitions.push(partition);
+    const leader = leaderOf(partition);
+    const some = byLeader.get(leader);
+    if (some === undefined) byLeader.set(leader, [record]);
+    else some.push(record);
+    end += 1;
+  }
+  return {
+    first,
+    end,
+    dueMs: due[end - 1] ?? 0,
+    partitions: Int16Array.from(partitions),
+    requests: Array.from(byLeader, ([leader, records]) => ({
+      leader,
+      bytes: produceRequest(topic, records, requestTimeoutMs),
+    })),
+  };
+}
