@@ -163,7 +163,12 @@ function present(
 /** Nothing is started for drills alone. */
 async function open({ options, terminal }: Session, labs: readonly AnyLab[]): Promise<Stack | undefined> {
   if (labs.every(isDrill)) return undefined;
-  return await openStack({ kind: options.stack, env: process.env, onProgress: terminal.say });
+  return await openStack({
+    kind: options.stack,
+    env: process.env,
+    onProgress: terminal.say,
+    keep: options.keepStack,
+  });
 }
 
 function nextChange(files: readonly string[]): Promise<void> {

@@ -8,6 +8,7 @@ export interface LabOptions {
   /** A worker of the user's own: what stood after `--`. */
   readonly command: readonly string[];
   readonly stack: StackKind | "auto";
+  readonly keepStack: boolean;
   readonly profile: Profile;
   readonly seed: number;
   readonly out: string;
@@ -85,6 +86,7 @@ export async function parseCommandLine(
 interface RawOptions {
   readonly subject: string;
   readonly stack: StackKind | "auto";
+  readonly keepStack: boolean;
   readonly profile: Profile;
   readonly seed?: number;
   readonly out: string;
@@ -99,6 +101,11 @@ function withLabOptions(command: Command): Command {
       new Option("--stack <kind>", "where the services come from")
         .choices(["auto", "containers", "native", "external"])
         .default("auto"),
+    )
+    .option(
+      "--keep-stack",
+      "containers only: leave them running, and use those left by the run before",
+      false,
     )
     .addOption(
       new Option("--profile <name>", "about 10 s or about 40 s of load")

@@ -38,8 +38,8 @@ export async function createPlace(stack: Stack, lab: Lab, runId: string): Promis
   const admin = kafka.admin();
   let database: pg.Client | undefined;
   const remove = async (): Promise<void> => {
-    // A stack that was started for this is thrown away as a whole; one that was found is left as it was found.
-    if (stack.kind === "external") {
+    // A stack that was started for this is thrown away as a whole; one that stays is left as it was found.
+    if (stack.lasts) {
       await Promise.allSettled([
         removeFromKafka(admin, groupId, [topic, warmUpTopic]),
         database?.end().finally(() => dropDatabase(stack, databaseName)),

@@ -7,7 +7,7 @@ const all = {
   DATABASE_URL: "postgres://me:hunter2@db",
   REDIS_URL: "redis://:hunter2@cache",
 };
-const noDocker = async () => "no Docker engine answers";
+const noDocker = async () => ({ usable: false, why: "no Docker engine answers" });
 
 describe("auto", () => {
   it("takes the external services when all three variables are set, and shows none of their values", async () => {
@@ -17,7 +17,10 @@ describe("auto", () => {
   });
 
   it("takes containers before native ones, where they can be had", async () => {
-    expect((await chooseKind("auto", {}, async () => undefined)).kind).toBe("containers");
+    const docker = async () => ({ usable: true, why: "Docker 27.1 answers and has the images" });
+    const { kind, why } = await chooseKind("auto", {}, docker);
+    expect(kind).toBe("containers");
+    expect(why).toBe("container stack: Docker 27.1 answers and has the images");
   });
 
   it("falls back to native servers and says why in one line, also that a variable is missing", async () => {
@@ -36,12 +39,6 @@ const refusal = async (promise: Promise<unknown>): Promise<CannotRun> => {
 };
 
 describe("what cannot be", () => {
-  it("containers, for now: says so, and names the other ways", async () => {
-    const { message, remedies } = await refusal(openStack({ kind: "containers", env: {} }));
-    expect(message).toContain("container");
-    expect(remedies.join()).toMatch(/native.*external/);
-  });
-
   it("an external stack with a variable missing: names the variable", async () => {
     const { message } = await refusal(openStack({ kind: "external", env: { ...all, DATABASE_URL: "" } }));
     expect(message).toContain("DATABASE_URL");

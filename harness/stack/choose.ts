@@ -1,5 +1,5 @@
 /** Opens the stack a user asked for, or the one that fits the machine. */
-import { containersUnavailable, openContainers } from "./containers.ts";
+import { type Availability, containersAvailable, openContainers } from "./containers/containers.ts";
 import { missingVariables, openExternal, variables } from "./external.ts";
 import { openNative } from "./native/native.ts";
 import type { Stack, StackKind, StackProgress } from "./stack.ts";
@@ -12,6 +12,8 @@ export interface StackOptions {
   readonly onProgress?: StackProgress;
   /** Servers tuned for minutes of load rather than for a quick start. */
   readonly benchmark?: boolean;
+  /** Containers only: leave them running at the end, and use those that an earlier run left. */
+  readonly keep?: boolean;
 }
 
 /**
@@ -20,11 +22,12 @@ export interface StackOptions {
  * @throws CannotRun with the reason in one line and what to do about it; nothing is left behind then
  */
 export async function openStack(options: StackOptions): Promise<Stack> {
-  const { env = process.env, onProgress = () => {}, benchmark = false } = options;
+  const { env = process.env, onProgress = () => {}, benchmark = false, keep = false } = options;
   const { kind, why } = await chooseKind(options.kind, env);
   onProgress(why);
+  if (keep && kind !== "containers") onProgress(`note: --keep-stack does nothing for the ${kind} stack`);
   if (kind === "external") return openExternal({ env, why, onProgress });
-  if (kind === "containers") return openContainers();
+  if (kind === "containers") return openContainers({ why, onProgress, benchmark, keep });
   return openNative({ env, why, onProgress, benchmark });
 }
 
@@ -32,7 +35,7 @@ export async function openStack(options: StackOptions): Promise<Stack> {
 export async function chooseKind(
   asked: StackKind | "auto",
   env: NodeJS.ProcessEnv,
-  unavailable: () => Promise<string | undefined> = containersUnavailable,
+  available: () => Promise<Availability> = containersAvailable,
 ): Promise<{ readonly kind: StackKind; readonly why: string }> {
   if (asked !== "auto") return { kind: asked, why: `${asked} stack: as asked` };
   const missing = missingVariables(env);
@@ -43,8 +46,8 @@ export async function chooseKind(
     missing.length < variables.length
       ? ` (of the variables for an external one ${missing.join(" and ")} not set)`
       : "";
-  const noContainers = await unavailable();
-  if (noContainers === undefined)
-    return { kind: "containers", why: `container stack: a Docker engine answers${some}` };
-  return { kind: "native", why: `native stack, servers as child processes: ${noContainers}${some}` };
+  const containers = await available();
+  return containers.usable
+    ? { kind: "containers", why: `container stack: ${containers.why}${some}` }
+    : { kind: "native", why: `native stack, servers as child processes: ${containers.why}${some}` };
 }

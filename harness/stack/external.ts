@@ -2,9 +2,11 @@
  * The external stack: services somebody else runs, named by the environment.
  *
  * Workers reach PostgreSQL and Redis through proxies of the harness. Kafka cannot be put behind one from outside:
- * clients go to the addresses that the brokers themselves advertise.
+ * clients go to the addresses that the brokers themselves advertise. But a Kafka can have a listener for this very
+ * purpose, which advertises a free port of this machine: KAFKA_WORKER_LISTENER names it, and the proxy opens there.
  */
 import { CannotRun } from "../cannot-run.ts";
+import { advertisedBrokers } from "./advertised.ts";
 import { type OpenLink, openLink } from "./link.ts";
 import { freePort } from "./ports.ts";
 import { kafkaAnswers, postgresAnswers, redisAnswers } from "./probes.ts";
@@ -13,6 +15,8 @@ import { type ServiceUrl, serviceUrl } from "./service-url.ts";
 import type { ServiceName, Stack, StackAction, StackProgress } from "./stack.ts";
 
 export const variables = ["KAFKA_BROKERS", "DATABASE_URL", "REDIS_URL"] as const;
+/** Optional: `host:port` of a listener of a one-node Kafka that advertises a port of 127.0.0.1 where nothing listens yet. */
+const listenerVariable = "KAFKA_WORKER_LISTENER";
 type Variable = (typeof variables)[number];
 
 /** The variables that are not set, or empty. */
@@ -47,6 +51,7 @@ export async function openExternal(options: ExternalOptions): Promise<Stack> {
   const kafkaBrokers = brokerList(env.KAFKA_BROKERS ?? "");
   const database = serviceUrl("DATABASE_URL", env.DATABASE_URL ?? "");
   const redis = serviceUrl("REDIS_URL", env.REDIS_URL ?? "");
+  const workerListener = (env[listenerVariable] ?? "").trim();
 
   const checks = await Promise.allSettled([
     answers("KAFKA_BROKERS", kafkaAnswers(kafkaBrokers), timeoutMs, []),
@@ -69,19 +74,32 @@ export async function openExternal(options: ExternalOptions): Promise<Stack> {
   const links: Partial<Record<ServiceName, OpenLink>> = {};
   if (database.direct === undefined) links.postgres = await openLinkTo(database, options.onProgress);
   if (redis.direct === undefined) links.redis = await openLinkTo(redis, options.onProgress);
+  if (workerListener !== "") {
+    try {
+      links.kafka = await openKafkaLink(workerListener, options.onProgress, timeoutMs);
+    } catch (error) {
+      for (const link of Object.values(links)) link.close();
+      throw error;
+    }
+  }
   const direct = { kafkaBrokers, databaseUrl: database.url, redisUrl: redis.url };
   const whyUnlinked: Partial<Record<ServiceName, string>> = {
-    kafka: "workers reach Kafka directly: its brokers advertise their own addresses",
+    ...(links.kafka === undefined
+      ? {
+          kafka: `workers reach Kafka directly: its brokers advertise their own addresses, and ${listenerVariable} is not set`,
+        }
+      : {}),
     ...(database.direct === undefined ? {} : { postgres: database.direct }),
     ...(redis.direct === undefined ? {} : { redis: redis.direct }),
   };
   return {
     kind: "external",
     why: options.why,
+    lasts: true,
     versions: { kafka: "unknown", postgres: String(postgresVersion), redis: String(redisVersion) },
     direct,
     worker: {
-      kafkaBrokers,
+      kafkaBrokers: links.kafka?.address ?? kafkaBrokers,
       databaseUrl: links.postgres === undefined ? database.url : database.through(links.postgres.address),
       redisUrl: links.redis === undefined ? redis.url : redis.through(links.redis.address),
     },
@@ -131,6 +149,45 @@ async function openLinkTo(service: ServiceUrl, onProgress: StackProgress): Promi
     } catch (error) {
       if (attempt === 3 || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
     }
+  }
+}
+
+/**
+ * The proxy where a listener sends its clients.
+ *
+ * @throws CannotRun when it sends them elsewhere than to a free port of this machine
+ */
+async function openKafkaLink(
+  listener: string,
+  onProgress: StackProgress,
+  timeoutMs: number,
+): Promise<OpenLink> {
+  const refuse = (what: string, ...remedies: readonly string[]): CannotRun =>
+    new CannotRun(`${listenerVariable}: ${listener} ${what}`, [
+      ...remedies,
+      `or unset ${listenerVariable}: workers then reach Kafka directly, and what needs a cut stays unknown`,
+    ]);
+  const [, host = "", port = ""] = /^(.+):(\d{1,5})$/.exec(brokerList(listener)) ?? [];
+  const target = { host, port: Number(port) };
+  const brokers = await advertisedBrokers(target, timeoutMs).catch((error: unknown) => {
+    throw refuse(`does not answer as a Kafka (${messageOf(error)})`, "correct it, or start the broker");
+  });
+  const [broker] = brokers;
+  const addresses = brokers.map((one) => `${one.host}:${one.port}`).join(", ");
+  if (broker === undefined || brokers.length > 1 || !["127.0.0.1", "localhost"].includes(broker.host)) {
+    throw refuse(
+      `sends clients to ${addresses}, and not to one port of 127.0.0.1`,
+      "give Kafka a listener for the purpose, as docker-compose.yml does",
+    );
+  }
+  try {
+    return await openLink({ port: broker.port, target: () => target, onProblem: onProgress });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    throw refuse(
+      `sends workers to ${addresses}, where the proxy should open, but that port is taken`,
+      "end the other run that uses this Kafka, or whatever holds the port (ss -ltnp)",
+    );
   }
 }
 

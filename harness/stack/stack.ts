@@ -25,6 +25,11 @@ export interface Stack {
   readonly kind: StackKind;
   /** One line: which kind and why, for people. */
   readonly why: string;
+  /**
+   * Whether the servers stay after `stop`: they were found, or are kept for the next run. Then whoever made something
+   * on them removes it.
+   */
+  readonly lasts: boolean;
   /** Version of each server as it reports it or as pinned; "unknown" for a Kafka that the stack did not start. */
   readonly versions: Readonly<Record<ServiceName, string>>;
   /** The harness's own way to the services. Never cut, never proxied. */
@@ -43,7 +48,7 @@ export interface Stack {
   kill(service: ServiceName): Promise<void>;
   /** Starts a killed (or stops and starts a running) server on its old address and data; resolves when ready. */
   restart(service: ServiceName): Promise<void>;
-  /** Operating-system ids of the servers and their children right now, where the stack owns processes. */
+  /** Ids of the servers' processes right now; none where they are not processes of this machine that one can see. */
   processIds(): readonly number[];
   /** Ends everything and removes what this stack made. Safe to call twice. */
   stop(): Promise<void>;

@@ -1,5 +1,6 @@
 /** Kafka: one node, both KRaft roles, as a child JVM. */
 import { delimiter, join } from "node:path";
+import { kafkaSettings, type Settings } from "../settings.ts";
 
 export interface KafkaPorts {
   readonly controller: number;
@@ -65,25 +66,7 @@ export function serverProperties(ports: KafkaPorts, dataFolder: string): string 
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "DIRECT",
     "log.dirs": dataFolder,
-    // One node.
-    "offsets.topic.num.partitions": 1,
-    "offsets.topic.replication.factor": 1,
-    "transaction.state.log.num.partitions": 1,
-    "transaction.state.log.replication.factor": 1,
-    "transaction.state.log.min.isr": 1,
-    "share.coordinator.state.topic.num.partitions": 1,
-    "share.coordinator.state.topic.replication.factor": 1,
-    "share.coordinator.state.topic.min.isr": 1,
-    // A lab's topics are made on purpose, with the partitions it says.
-    "auto.create.topics.enable": false,
-    // Groups form at once, and a killed worker's partitions move after its own, short, session timeout.
-    "group.initial.rebalance.delay.ms": 0,
-    "group.min.session.timeout.ms": 1000,
-    // After a SIGKILL the controller lets the new broker in when the old one's session has run out.
-    "broker.session.timeout.ms": 1000,
-    "broker.heartbeat.interval.ms": 200,
-    // The cleaner's 128 MB map is for clusters.
-    "log.cleaner.dedupe.buffer.size": 8 * 2 ** 20,
+    ...kafkaSettings,
   });
 }
 
@@ -102,7 +85,7 @@ export const log4jProperties = properties({
   "logger.kafkaconfig.level": "WARN",
 });
 
-function properties(values: Readonly<Record<string, string | number | boolean>>): string {
+function properties(values: Settings): string {
   return Object.entries(values)
     .map(([name, value]) => `${name}=${value}\n`)
     .join("");

@@ -5,13 +5,13 @@ import { randomBytes } from "node:crypto";
 import { chown, cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CannotRun, Interrupted } from "../../cannot-run.ts";
+import { onFreePorts } from "../free-ports.ts";
 import type { OpenLink } from "../link.ts";
 import { kafkaAnswers, postgresAnswers, redisAnswers } from "../probes.ts";
 import { NotMet } from "../readiness.ts";
 import { stopAtExit } from "../shutdown.ts";
 import type { ServiceName, Stack, StackProgress } from "../stack.ts";
 import { cacheFolder, diskFull, prepareCache, requireSpace } from "./cache.ts";
-import { onFreePorts } from "./free-ports.ts";
 import { findJava, type Java } from "./java.ts";
 import { javaArguments, type KafkaPorts, log4jProperties, serverProperties } from "./kafka.ts";
 import { postgresArguments, postgresFile, postgresUser, serverUser } from "./postgres.ts";
@@ -90,6 +90,7 @@ function assemble(why: string, run: Run, services: Record<ServiceName, Service>,
   return {
     kind: "native",
     why,
+    lasts: false,
     versions: { kafka: kafkaVersion, postgres: postgres.server.version, redis: redis.server.version },
     direct: { kafkaBrokers: kafka.direct, databaseUrl: postgres.direct, redisUrl: redis.direct },
     worker: { kafkaBrokers: kafka.worker, databaseUrl: postgres.worker, redisUrl: redis.worker },

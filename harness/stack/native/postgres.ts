@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { CannotRun } from "../../cannot-run.ts";
+import { postgresSettings, type Settings } from "../settings.ts";
 import type { User } from "./run.ts";
 
 export const postgresUser = "postgres";
@@ -43,19 +44,13 @@ export const postgresFile = (home: string): string => join(home, "bin", "postgre
 
 /** @param benchmark room for minutes of load: no checkpoint in the middle of a drain, its table in memory */
 export function postgresArguments(dataFolder: string, port: number, benchmark = false): string[] {
-  const settings: Readonly<Record<string, string | number>> = {
+  const settings: Settings = {
     listen_addresses: "127.0.0.1",
     port,
     unix_socket_directories: "",
-    // Files in the data folder: the kernel's shared memory would keep them after a SIGKILL.
-    dynamic_shared_memory_type: "mmap",
     huge_pages: "off",
-    max_connections: 100,
-    fsync: "on",
-    track_commit_timestamp: "on",
     log_line_prefix: "%m [%p] ",
-    log_timezone: "UTC",
-    timezone: "UTC",
+    ...postgresSettings,
     ...(benchmark ? { shared_buffers: "512MB", max_wal_size: "4GB" } : {}),
   };
   return [

@@ -1,4 +1,5 @@
 /** Redis as a child process. */
+import { redisSettings } from "../settings.ts";
 
 /**
  * redis.conf. In a file and not in arguments, because of the password: every process list shows arguments.
@@ -11,11 +12,7 @@ export function redisConfiguration(port: number, dataFolder: string, password: s
     `requirepass ${password}`,
     `dir "${dataFolder}"`,
     "daemonize no",
-    // Timers fire hz times a second: at the default of 10, delayed jobs are up to 100 ms late.
-    "hz 100",
-    "maxmemory-policy noeviction",
-    "appendonly yes",
-    'save ""',
+    ...Object.entries(redisSettings).map(([name, value]) => `${name} ${value}`),
     "",
   ].join("\n");
 }

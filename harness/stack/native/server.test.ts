@@ -3,9 +3,9 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { onFreePorts } from "../free-ports.ts";
 import { freePort } from "../ports.ts";
 import { type Condition, NotMet, until } from "../readiness.ts";
-import { onFreePorts } from "./free-ports.ts";
 import { createRun, type Run } from "./run.ts";
 import { type ServerSpec, startServer } from "./server.ts";
 

@@ -1,11 +1,11 @@
 /** One server of a run: started, awaited, paused, killed and started again on the same address and data. */
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { isPortInUse } from "../free-ports.ts";
 import type { Condition } from "../readiness.ts";
 import { until } from "../readiness.ts";
 import type { StackProgress } from "../stack.ts";
 import { end, gone, killTree, signal } from "./ending.ts";
-import { isPortInUse } from "./free-ports.ts";
 import { descendants } from "./identity.ts";
 import type { Run, Started, User } from "./run.ts";
 import { tail } from "./tools.ts";

@@ -1,7 +1,6 @@
 /** A server behind its proxy, on ports that nobody else has. */
-import { type OpenLink, openLink } from "../link.ts";
-import type { StackProgress } from "../stack.ts";
-import type { Run } from "./run.ts";
+import { type OpenLink, openLink } from "./link.ts";
+import type { StackProgress } from "./stack.ts";
 
 export interface Place {
   /** Where the server is to listen for workers. */
@@ -9,6 +8,14 @@ export interface Place {
   /** The proxy in front of it. */
   readonly port: number;
   readonly address: string;
+}
+
+/** Where ports are drawn. */
+export interface PortSource {
+  /** A port on 127.0.0.1 that is free right now. */
+  claimPort(): Promise<number>;
+  /** Where the servers are reached; 127.0.0.1 when absent. */
+  readonly host?: string;
 }
 
 const attempts = 3;
@@ -19,16 +26,16 @@ const attempts = 3;
  * @param start fails with "address already in use" in its message when the server could not bind a port
  */
 export async function onFreePorts<T>(
-  run: Pick<Run, "claimPort">,
+  { claimPort, host = "127.0.0.1" }: PortSource,
   onProgress: StackProgress,
   start: (place: Place) => Promise<T>,
 ): Promise<T & { readonly link: OpenLink }> {
   for (let attempt = 1; ; attempt += 1) {
     let link: OpenLink | undefined;
     try {
-      const servicePort = await run.claimPort();
-      const target = { host: "127.0.0.1", port: servicePort };
-      link = await openLink({ port: await run.claimPort(), target: () => target, onProblem: onProgress });
+      const servicePort = await claimPort();
+      const target = { host, port: servicePort };
+      link = await openLink({ port: await claimPort(), target: () => target, onProblem: onProgress });
       return { ...(await start({ servicePort, port: link.port, address: link.address })), link };
     } catch (error) {
       link?.close();
@@ -38,4 +45,6 @@ export async function onFreePorts<T>(
   }
 }
 
-export const isPortInUse = (text: string): boolean => /EADDRINUSE|address already in use/i.test(text);
+/** Node's, the servers', and Docker's words for it. */
+export const isPortInUse = (text: string): boolean =>
+  /EADDRINUSE|address already in use|port is already allocated|ports are not available/i.test(text);
