@@ -86,8 +86,7 @@ async function observe(
   const calibration = await calibrate();
   let startedAt = Date.now();
   const host = watchHost();
-  const oursIn = (table: readonly ProcessUsage[]) =>
-    new Set([process.pid, ...descendantsOf(table, [process.pid])]);
+  const oursIn = (table: readonly ProcessUsage[]) => descendantsOf(table, [process.pid]);
   const look = async (): Promise<void> => {
     const table = await processTable();
     host.sample(table, oursIn(table));

@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { createTelemetry } from "../telemetry/telemetry.ts";
+import { captureEvents } from "../testing/event-capture.ts";
 import { eventLoopTurns, fakeClock } from "../testing/fake-clock.ts";
 import { memorySource } from "../testing/memory-source.ts";
 import { testBatch } from "../testing/messages.ts";
@@ -37,6 +39,41 @@ test("a source that has nothing is asked for no more than maxInFlight, whatever 
   expect(source.demand).toBe(20);
   expect(pipeline.stats()).toMatchObject({ inFlight: 10, sourceDemand: 20 });
   await pipeline.stop({ deadlineMs: 0 });
+});
+
+test("the demand of each stage can be seen: processors of the source, batchers of processors, writers of batchers", async () => {
+  const telemetry = createTelemetry();
+  const asked = captureEvents(telemetry, "stage.asked");
+  const demanded = captureEvents(telemetry, "pipeline.demanded");
+  const source = memorySource<number>();
+  const pipeline = startPipeline({
+    source,
+    telemetry,
+    maxInFlight: 12,
+    processors: { concurrency: 2, maxDemand: 8 },
+    process: (message) => message,
+    batcher: { size: 5 },
+    write() {},
+  });
+  await eventLoopTurns(3);
+  const edges = new Set(asked.events.map(({ stage, producer }) => `${stage} of ${producer}`));
+  expect([...edges].sort()).toEqual([
+    "batcher default of processor 0",
+    "batcher default of processor 1",
+    "processor 0 of source",
+    "processor 1 of source",
+    "writer default 0 of batcher default",
+  ]);
+  const processors = asked.events.filter(({ producer }) => producer === "source");
+  expect(processors.map(({ count, outstanding }) => [count, outstanding])).toEqual([
+    [8, 8],
+    [8, 8],
+  ]);
+  // 16 are wanted; maxInFlight is what the source is asked for.
+  expect(demanded.events.map(({ count }) => count)).toEqual([12]);
+  await testBatch(source, upTo(12));
+  expect(demanded.events.reduce((sum, { count }) => sum + count, 0)).toBe(24);
+  await pipeline.stop();
 });
 
 test("a paused pipeline can be stopped", async () => {

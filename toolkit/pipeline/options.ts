@@ -1,9 +1,10 @@
 import { z } from "zod";
+import type { RateLimit } from "../stage/rate-limiter.ts";
 import { silent, type Telemetry } from "../telemetry/telemetry.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { AnyMessage } from "./message.ts";
 import { describeIssues } from "./option-errors.ts";
-import type { PipelineOptions, RateLimit, Write, WriteContext } from "./pipeline.ts";
+import type { PipelineOptions, Write, WriteContext } from "./pipeline.ts";
 import type { Source } from "./source.ts";
 
 /** The options with every default filled in, and types erased: what the engine works from. */

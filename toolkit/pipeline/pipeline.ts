@@ -23,6 +23,7 @@
  * - **One bad message is one failed message.** `process` that throws or rejects fails that message and nothing else.
  * - **Nothing is swallowed.** A bug in a source or a stage stops the pipeline, and `done` rejects with it.
  */
+import type { RateLimit } from "../stage/rate-limiter.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Clock } from "./clock.ts";
 import { runPipeline } from "./lifecycle.ts";
@@ -169,12 +170,6 @@ export interface RetryOptions {
   readonly capMs?: number;
   /** Share of a wait that is drawn at random, 0 to 1. Default 0.2. */
   readonly jitter?: number;
-}
-
-export interface RateLimit {
-  /** Messages pulled in an interval. Minimum 1. */
-  readonly allowed: number;
-  readonly intervalMs: number;
 }
 
 /** A pipeline that runs. */

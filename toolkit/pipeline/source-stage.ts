@@ -2,13 +2,12 @@ import type { DispatcherFactory } from "../stage/dispatcher.ts";
 import { Fifo } from "../stage/fifo.ts";
 import { Outlet } from "../stage/outlet.ts";
 import { partitionNumber } from "../stage/partition-dispatcher.ts";
+import { type RateLimit, RateLimiter } from "../stage/rate-limiter.ts";
 import type { Scheduler, Task } from "../stage/scheduler.ts";
 import type { Account } from "./account.ts";
 import type { Timer } from "./clock.ts";
 import type { AnyMessage } from "./message.ts";
 import type { Plan } from "./options.ts";
-import type { RateLimit } from "./pipeline.ts";
-import { RateLimiter } from "./rate-limiter.ts";
 
 export interface SourceStageOptions {
   readonly plan: Plan;

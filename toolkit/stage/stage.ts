@@ -71,6 +71,8 @@ export interface Producer<Out> extends Stage {
 export interface Emitter<Out> extends Producer<Out> {
   /** Sends events now; what is not wanted waits in the buffer, within its bounds. */
   emit(events: Out[]): void;
+  /** Has `handleDemand` called once more, with 0 if nothing new is wanted: what it waited for has come. */
+  wake(): void;
 }
 
 export interface Consumer<In> extends Stage {
@@ -82,6 +84,7 @@ export function startProducer<Out>(options: ProducerOptions<Out>): Emitter<Out> 
   const { name, handleDemand, telemetry, scheduler = sharedScheduler } = options;
   const life = lifeOf();
   let wanted = 0;
+  let isWoken = false;
   let isBusy = false;
   const outlet = new Outlet<Out>({
     name,
@@ -97,9 +100,11 @@ export function startProducer<Out>(options: ProducerOptions<Out>): Emitter<Out> 
   const task: Task = {
     scheduled: false,
     run() {
-      if (wanted === 0 || isBusy || life.isOver() || handleDemand === undefined) return 0;
+      if (isBusy || life.isOver() || handleDemand === undefined) return 0;
+      if (wanted === 0 && !isWoken) return 0;
       const count = wanted;
       wanted = 0;
+      isWoken = false;
       try {
         const events = handleDemand(count);
         if (isThenable(events)) {
@@ -119,7 +124,7 @@ export function startProducer<Out>(options: ProducerOptions<Out>): Emitter<Out> 
     isBusy = false;
     if (life.isOver()) return;
     if (events !== undefined) outlet.emit(events);
-    if (wanted > 0) scheduler.schedule(task);
+    if (wanted > 0 || isWoken) scheduler.schedule(task);
   }
   function crash(error: unknown): void {
     if (life.fail(error)) outlet.end(error);
@@ -129,6 +134,10 @@ export function startProducer<Out>(options: ProducerOptions<Out>): Emitter<Out> 
     outlet,
     done: life.done,
     emit: (events) => outlet.emit(events),
+    wake() {
+      isWoken = true;
+      scheduler.schedule(task);
+    },
     stop() {
       if (life.succeed()) outlet.end();
     },

@@ -1,8 +1,13 @@
-import type { Clock } from "./clock.ts";
-import type { RateLimit } from "./pipeline.ts";
+import type { Clock } from "../pipeline/clock.ts";
+
+export interface RateLimit {
+  /** Events in an interval. Minimum 1. */
+  readonly allowed: number;
+  readonly intervalMs: number;
+}
 
 /**
- * How many messages may be asked for now, so that no more than `allowed` arrive in any interval.
+ * How many events may be asked for now, so that no more than `allowed` arrive in any interval.
  *
  * Intervals follow one another from the first use on. Demand cannot be taken back, so what was asked for and has not
  * come yet counts against the interval in which it may come: the one that is running.
