@@ -61,6 +61,7 @@ async function runOnce(
     lab,
     subject,
     profile: options.profile,
+    kills: options.kills,
     seed,
     stack,
     out: resolve(options.out),
@@ -78,6 +79,7 @@ function repeatCommand(lab: AnyLab, options: LabOptions, seed: number): string {
   if (options.command.length === 0 && options.subject !== "solution")
     words.push("--subject", options.subject);
   if (options.profile !== "full") words.push("--profile", options.profile);
+  if (options.kills !== undefined) words.push("--kills", String(options.kills));
   if (options.stack !== "auto") words.push("--stack", options.stack);
   words.push("--seed", String(seed));
   if (options.command.length > 0) words.push("--", ...options.command);

@@ -9,6 +9,7 @@ import { writeIndex } from "./report/index-page.ts";
 import { writeReport } from "./report/write.ts";
 import { type RunOptions, run } from "./run.ts";
 import { runDrill } from "./run-drill.ts";
+import { scenarioOf } from "./scenario.ts";
 import { messageOf } from "./stack/readiness.ts";
 import type { Stack } from "./stack/stack.ts";
 import { resolveSubject } from "./subject/resolve.ts";
@@ -66,7 +67,7 @@ function observe({
 
 /** The run under test, then its arms, each in a folder of its own within the run's. */
 async function runWithArms(options: Omit<RunOptions, "scenario">): Promise<RunRecord> {
-  const { arms = [], ...scenario } = options.lab.profiles[options.profile];
+  const { arms = [], ...scenario } = scenarioOf(options.lab, options.profile, options.kills);
   const record = await run({ ...options, scenario });
   if (arms.length === 0) return record;
   const records: NonNullable<RunRecord["arms"]> = [];

@@ -29,6 +29,21 @@ export interface Load {
   readonly trouble?: readonly Trouble[];
   /** Whether each message carries the header `trace`, with bytes of its own. */
   readonly traced?: boolean;
+  /** Events that come more than once. */
+  readonly copies?: readonly CopyKind[];
+}
+
+/** A message that is an event sent before. */
+export interface CopyKind {
+  readonly name: string;
+  /** One message in this many is such a copy. */
+  readonly oneIn: number;
+  /** How long after the original, drawn evenly, ms. [0, 0]: in the same request as the original. */
+  readonly afterMs: readonly [least: number, most: number];
+  /** Whether it goes to another partition than the original. */
+  readonly elsewhere?: boolean;
+  /** Whether it has another amount: the same event id, used for something else. */
+  readonly conflicting?: boolean;
 }
 
 /** Events that the gateway answers with `status` in their first `times` attempts; one in `oneIn` is one. */
@@ -48,11 +63,18 @@ export type FaultPlan =
       readonly atMs: number;
       /** Allowance until the group works again, in addition to the session timeout. */
       readonly recoveryMs: number;
-      /**
-       * What the kill is to meet. `write` (default): a batch that is stored and not yet committed. `waiting`: work that
-       * waits for a later time, so it strikes at its time, whether or not rows flow.
-       */
-      readonly meets?: "write" | "waiting";
+      /** Default "write". "waiting" strikes at its time, whether or not rows flow. */
+      readonly meets?: KillMeets;
+    }
+  | {
+      /** Kills spread over a stretch of the load, one in each equal part of it, at a moment drawn from the seed. */
+      readonly kind: "kill-workers";
+      readonly fromMs: number;
+      readonly toMs: number;
+      readonly count: number;
+      readonly recoveryMs: number;
+      /** They take turns. */
+      readonly meets: readonly KillMeets[];
     }
   | {
       readonly kind: "cut";
@@ -69,6 +91,13 @@ export type FaultPlan =
       readonly forMs: number;
       readonly recoveryMs: number;
     };
+
+/**
+ * What a kill is to meet. `write`: a batch that is stored and not yet committed to Kafka. `transaction`: rows written
+ * in a transaction that is still open. `anything`: whatever a worker at work does just then. `waiting`: work that waits
+ * for a later time.
+ */
+export type KillMeets = "write" | "transaction" | "anything" | "waiting";
 
 /** What workers are told by environment; see the worker contract. */
 export interface WorkerSettings {
@@ -111,6 +140,8 @@ export interface Scenario {
   readonly gateway?: GatewayPlan;
   readonly faults: readonly FaultPlan[];
   readonly worker: WorkerSettings;
+  /** Workers in the group. Default 1. */
+  readonly workers?: number;
   /** What an operator does after the load, while the worker runs. */
   readonly operation?: Operation;
   /** How long the backlog may take to drain after the load. */
@@ -120,6 +151,8 @@ export interface Scenario {
    * every acknowledged message is in a table, for workers that take a message off the topic before it has ended.
    */
   readonly settledWhen?: "committed" | "stored";
+  /** At the end the whole topic is read once more, by a second group. */
+  readonly replay?: { readonly withinMs: number };
   /** Numbers only the lab's own criteria use; they are copied into the record. */
   readonly limits?: Readonly<Record<string, number>>;
   /** Runs of the same seed that follow this one, for criteria and charts that compare; see `Evidence.arm`. */
@@ -153,6 +186,15 @@ export interface LabTable {
   readonly key: { readonly by: "event" | "origin"; readonly columns: readonly string[] };
 }
 
+/** A query that is asked again and again during the run; each answer is one snapshot of the database. */
+export interface WatchedQuery {
+  readonly name: string;
+  readonly columns: readonly string[];
+  /** Gives one row for each thing watched, in a fixed order, and the columns above. */
+  readonly sql: string;
+  readonly everyMs: number;
+}
+
 export interface Criterion {
   readonly id: string;
   readonly claim: string;
@@ -178,6 +220,7 @@ export interface Lab {
    */
   readonly proof?: Scenario;
   readonly tables: readonly LabTable[];
+  readonly watches?: readonly WatchedQuery[];
   readonly criteria: readonly Criterion[];
   readonly charts: readonly ((evidence: Evidence) => Chart)[];
 }

@@ -11,6 +11,8 @@ export interface LabOptions {
   readonly keepStack: boolean;
   readonly profile: Profile;
   readonly seed: number;
+  /** Another number of kills than the profile has; undefined for the profile's own. */
+  readonly kills?: number;
   readonly out: string;
   readonly json: boolean;
   readonly watch: boolean;
@@ -23,6 +25,7 @@ export type CommandLine =
 
 /** Seeds are positive and fit in 31 bits, so that every language's integers hold them. */
 const maxSeed = 2 ** 31 - 1;
+const maxKills = 10_000;
 
 /**
  * @param args without node and the script
@@ -89,6 +92,7 @@ interface RawOptions {
   readonly keepStack: boolean;
   readonly profile: Profile;
   readonly seed?: number;
+  readonly kills?: number;
   readonly out: string;
   readonly json: boolean;
   readonly watch: boolean;
@@ -118,6 +122,12 @@ function withLabOptions(command: Command): Command {
         "same seed, same events, failures and kill points (default: random)",
       ).argParser(seed),
     )
+    .addOption(
+      new Option(
+        "--kills <n>",
+        "a soak: so many kills of a worker, with as much load for each as in the profile",
+      ).argParser(kills),
+    )
     .option("--out <dir>", "reports folder", "reports")
     .option("--json", "one JSON object on stdout, progress on stderr", false)
     .option("--watch", "run again when the worker's files change", false);
@@ -131,6 +141,14 @@ function seed(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 0 || value > maxSeed) {
     throw new InvalidArgumentError(`a seed is an integer from 0 to ${maxSeed}.`);
+  }
+  return value;
+}
+
+function kills(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > maxKills) {
+    throw new InvalidArgumentError(`kills are a whole number from 1 to ${maxKills}.`);
   }
   return value;
 }

@@ -105,7 +105,7 @@ async function observe(
     },
     ready: () => crew.markReady(),
     async kill() {
-      await crew.killOldest();
+      await crew.kill();
     },
     terminate: () => crew.terminateAll(),
     begin() {

@@ -19,8 +19,10 @@ import { readTables } from "./probe/final-read.ts";
 import { isGroupReady, startGroupProbe } from "./probe/group.ts";
 import { calibrate, describeHost } from "./probe/host.ts";
 import { databaseClockSkewMs, keepsCommitTimes, tableReader } from "./probe/tables.ts";
+import { startWatches } from "./probe/watches.ts";
 import { type Fault, type RunRecord, recordVersion } from "./record/record.ts";
-import { createLocator } from "./record/tables.ts";
+import { createLocator, homesOf } from "./record/tables.ts";
+import { replayTopic } from "./replay.ts";
 import { stopAtExit } from "./stack/shutdown.ts";
 import type { Stack } from "./stack/stack.ts";
 import { workerEnvironment } from "./subject/contract.ts";
@@ -40,6 +42,8 @@ export interface RunOptions {
   readonly profile: Profile;
   /** The profile's own scenario, or that of one of its arms. */
   readonly scenario: Scenario;
+  /** When another number of kills was asked for than the profile has. */
+  readonly kills?: number | undefined;
   readonly seed: number;
   readonly stack: Stack;
   /** The run's own folder; made here. */
@@ -81,7 +85,8 @@ export async function run(options: RunOptions): Promise<RunRecord> {
       gateway = await attachGateway(scenario, options.seed, lab.partitions, over.signal);
       signal.throwIfAborted();
       onProgress({ step: "worker" });
-      await crew.start();
+      const { workers = 1 } = scenario;
+      await Promise.all(Array.from({ length: workers }, () => crew.start()));
       const order = {
         brokers: stack.direct.kafkaBrokers,
         topic: place.topic,
@@ -91,7 +96,10 @@ export async function run(options: RunOptions): Promise<RunRecord> {
         load: scenario.load,
       };
       preparing = prepareLoad(order, over.signal);
-      const [load] = await Promise.all([preparing, awaitReady(crew, place, lab, signal, lost.signal)]);
+      const [load] = await Promise.all([
+        preparing,
+        awaitReady(crew, place, lab, workers, signal, lost.signal),
+      ]);
       return await measure({
         ...options,
         place,
@@ -130,6 +138,7 @@ async function awaitReady(
   crew: Crew,
   place: Place,
   lab: Lab,
+  workers: number,
   signal: AbortSignal,
   /** Aborted when the worker ended by itself. */
   lost: AbortSignal,
@@ -137,7 +146,7 @@ async function awaitReady(
   try {
     await until(
       "the worker's group to be stable with every partition assigned",
-      () => isGroupReady(place.admin, place.groupId, place.topic, lab.partitions),
+      () => isGroupReady(place.admin, place.groupId, place.topic, lab.partitions, workers),
       { timeoutMs: readyWithinMs, everyMs: 50, signal: AbortSignal.any([signal, lost]) },
     );
   } catch (error) {
@@ -169,13 +178,11 @@ interface Measuring extends RunOptions {
 
 async function measure(run: Measuring): Promise<RunRecord> {
   const { lab, scenario, place, crew, load, stack, onProgress } = run;
+  const { workers = 1 } = scenario;
   const phases = schedule(scenario.load.phases);
   const loadMs = phases.at(-1)?.endMs ?? 0;
-  const messages = messagesOf(
-    planMessages(run.seed, scenario.load, lab.partitions),
-    place.topic,
-    load.ledger,
-  );
+  const plan = planMessages(run.seed, scenario.load, lab.partitions);
+  const messages = messagesOf(plan, place.topic, load.ledger);
   const locators = lab.tables.map((table) => createLocator(table, messages));
   const commitTimes = await keepsCommitTimes(place.database);
   const clockSkewMs = await databaseClockSkewMs(place.database);
@@ -193,14 +200,12 @@ async function measure(run: Measuring): Promise<RunRecord> {
     ledger: load.ledger,
     readers,
     locators,
-    tablesOf: (message) => {
-      const place = messages.at(message);
-      return lab.tables.flatMap((table, i) => (table.belongs(place) ? [i] : []));
-    },
+    homesOf: (message) => homesOf(lab.tables, plan.at(message)),
     now,
   });
   const watch = startWatch({ stack, crew, ledger: load.ledger, probe, phases, now, onProgress });
   const group = startGroupProbe(place.admin, place.groupId, now);
+  const watches = await startWatches(lab.watches ?? [], place.databaseUrl, now);
   const stop = AbortSignal.any([run.signal, run.lost]);
   let faults: Fault[] = [];
   let drained = false;
@@ -209,11 +214,21 @@ async function measure(run: Measuring): Promise<RunRecord> {
   let tables: RunRecord["tables"] | undefined;
   let ends: number[] | undefined;
   let operation: RunRecord["operation"];
+  let replay: RunRecord["replay"];
+  let watched: RunRecord["watches"];
+  const tablesNow = () => readTables(readers, locators, messages, probe, startedAt + clockSkewMs);
   try {
     const broken = breakThings(scenario.faults, {
       stack,
       crew,
       probe,
+      seed: run.seed,
+      database: place.database,
+      tables: lab.tables.map(({ name }) => name),
+      workers,
+      partitions: lab.partitions,
+      partitionOf: (message) => load.ledger.partition[message] ?? -1,
+      isGroupReady: () => isGroupReady(place.admin, place.groupId, place.topic, lab.partitions, workers),
       sessionTimeoutMs: scenario.worker.sessionTimeoutMs,
       now,
       committed: () => committedOffsets(place.admin, place.groupId, place.topic, lab.partitions),
@@ -236,7 +251,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
       // What operators do changes topic and tables: what the load led to is read before.
       await probe.look();
       ends = await endOffsets(place.admin, place.topic, lab.partitions);
-      tables = await readTables(readers, locators, messages, probe, startedAt + clockSkewMs);
+      tables = await tablesNow();
       operation = await operate({
         operation: scenario.operation,
         command: run.subject.operator ?? [process.execPath, "--import", "tsx", scenario.operation.tool],
@@ -253,19 +268,39 @@ async function measure(run: Measuring): Promise<RunRecord> {
     }
     onProgress({ step: "read" });
     await crew.terminateAll();
+    if (scenario.replay !== undefined && !run.lost.aborted) {
+      await probe.look();
+      ends ??= await endOffsets(place.admin, place.topic, lab.partitions);
+      tables ??= await tablesNow();
+      onProgress({ step: "load", event: "the whole topic again, by a second group" });
+      replay = await replayTopic({
+        crew,
+        workers,
+        admin: place.admin,
+        topic: place.topic,
+        groupId: place.groupId,
+        endOffsets: ends,
+        withinMs: scenario.replay.withinMs,
+        readTables: tablesNow,
+        now,
+        signal: stop,
+      });
+    }
   } finally {
+    watched = await watches.end();
     await Promise.all([probe.stop(), group.stop()]);
     load.stop();
   }
   await probe.look();
   const host = { ...describeHost(), calibration: run.calibration, duringRun: await watch.end() };
   ends ??= await endOffsets(place.admin, place.topic, lab.partitions);
-  tables ??= await readTables(readers, locators, messages, probe, startedAt + clockSkewMs);
+  tables ??= await tablesNow();
   return {
     version: recordVersion,
     lab: lab.name,
     subject: { name: run.subject.name, command: [...run.subject.command] },
     profile: run.profile,
+    ...(run.kills === undefined ? {} : { kills: run.kills }),
     seed: run.seed,
     startedAt,
     finishedMs: now(),
@@ -280,6 +315,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
       sessionTimeoutMs: scenario.worker.sessionTimeoutMs,
       workerConcurrency: scenario.worker.concurrency,
       workerMaxInFlight: scenario.worker.maxInFlight,
+      workers,
       accounts: scenario.load.accounts,
       malformedOneIn: scenario.load.malformedOneIn,
       ...retryParameters(scenario),
@@ -298,6 +334,8 @@ async function measure(run: Measuring): Promise<RunRecord> {
     groupSamples: group.samples,
     ...(run.gateway === undefined ? {} : { gateway: await run.gateway.record(messages) }),
     ...(operation === undefined ? {} : { operation, alerts: run.webhook.alerts(startedAt) }),
+    ...(lab.watches === undefined ? {} : { watches: watched }),
+    ...(replay === undefined ? {} : { replay }),
     settled: { atMs: settledMs, drained },
   };
 }
@@ -337,7 +375,8 @@ function environmentOf(
       kafkaBrokers: stack.worker.kafkaBrokers,
       topic: place.topic,
       groupId: place.groupId,
-      databaseUrl: place.workerDatabaseUrl,
+      databaseUrl:
+        (scenario.workers ?? 1) === 1 ? place.workerDatabaseUrl : named(place.workerDatabaseUrl, workerId),
       redisUrl: stack.worker.redisUrl,
       redisPrefix: place.redisPrefix,
       alertUrl: webhook.url,
@@ -357,6 +396,13 @@ function retryParameters({ worker: { retry } }: Scenario): Record<string, number
     retryCapMs: capMs,
     retryJitter: jitter,
   };
+}
+
+/** The database tells connections of several workers apart by this name, which every client takes from the URL. */
+function named(databaseUrl: string, workerId: string): string {
+  const url = new URL(databaseUrl);
+  url.searchParams.set("application_name", workerId);
+  return url.href;
 }
 
 /** Names of this run on shared services: its seed, and its moment so that the same seed can run again. */

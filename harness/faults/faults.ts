@@ -1,10 +1,12 @@
 /** Breaks what the scenario says, when it says so, and notes what was done. */
+import type pg from "pg";
 import type { FaultPlan } from "../lab.ts";
 import type { CommitProbe } from "../probe/commits.ts";
 import type { Fault } from "../record/record.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { Crew } from "../subject/crew.ts";
 import { pauseFor, until } from "../until.ts";
+import { killWorker, planKills } from "./kills.ts";
 
 /** A newest row older than this means that none flow; looks come every 100 ms. */
 const flowingWithinMs = 500;
@@ -15,6 +17,17 @@ export interface FaultContext {
   readonly stack: Stack;
   readonly crew: Crew;
   readonly probe: CommitProbe;
+  /** Of the run: draws the moments of kills. */
+  readonly seed: number;
+  /** The probe's connection to the worker's database, and the tables whose rows are effects. */
+  readonly database: pg.Client;
+  readonly tables: readonly string[];
+  /** How many workers there are at once, and how many partitions they share. */
+  readonly workers: number;
+  readonly partitions: number;
+  readonly partitionOf: (message: number) => number;
+  /** Whether the group is stable with all its workers. */
+  readonly isGroupReady: () => Promise<boolean>;
   readonly sessionTimeoutMs: number;
   /** Now, in ms since the load began. */
   readonly now: () => number;
@@ -29,7 +42,11 @@ export function limitsOf(plans: readonly FaultPlan[], stack: Stack): string[] {
   const limits = plans.flatMap((plan) => {
     if (plan.kind === "restart") return stack.cannot("restart", plan.service) ?? [];
     if (plan.kind === "cut") return stack.cannot("cut", plan.service) ?? [];
-    return plan.meets === "waiting" ? [] : (stack.cannot("stall", "kafka") ?? []);
+    const meets = plan.kind === "kill-workers" ? plan.meets : [plan.meets ?? "write"];
+    return [
+      meets.includes("write") ? stack.cannot("stall", "kafka") : undefined,
+      meets.includes("transaction") ? stack.cannot("stall", "postgres") : undefined,
+    ].filter((limit) => limit !== undefined);
   });
   return [...new Set(limits)];
 }
@@ -37,7 +54,7 @@ export function limitsOf(plans: readonly FaultPlan[], stack: Stack): string[] {
 /** Runs the plans one after the other, each at its time; resolves with what was done. */
 export async function breakThings(plans: readonly FaultPlan[], context: FaultContext): Promise<Fault[]> {
   const done: Fault[] = [];
-  for (const plan of [...plans].sort((a, b) => a.atMs - b.atMs)) {
+  for (const plan of planKills(plans, context.seed).sort((a, b) => a.atMs - b.atMs)) {
     await pauseFor(plan.atMs - context.now(), context.signal);
     if (plan.kind === "restart") {
       if (context.stack.cannot("restart", plan.service) === undefined)
@@ -45,9 +62,10 @@ export async function breakThings(plans: readonly FaultPlan[], context: FaultCon
       continue;
     }
     if (plan.kind === "kill-worker" && plan.meets === "waiting") {
-      done.push(await replaceWorker(plan, round(context.now()), context));
+      done.push(await killWorker(plan, context));
       continue;
     }
+    if (context.workers > 1) await crewIsWhole(context);
     const flowing = await rowsFlow(done.at(-1)?.healMs ?? 0, context);
     if (plan.kind === "kill-worker") done.push({ ...(await killWorker(plan, context)), flowing });
     else if (context.stack.cannot("cut", plan.service) === undefined) {
@@ -55,6 +73,14 @@ export async function breakThings(plans: readonly FaultPlan[], context: FaultCon
     }
   }
   return done;
+}
+
+/** Of several workers one that joins has no part in the work yet: waits until all have, or as long as that may take. */
+async function crewIsWhole({ isGroupReady, sessionTimeoutMs, signal }: FaultContext): Promise<void> {
+  const timeoutMs = sessionTimeoutMs + recoveryMs;
+  await until("the whole group", isGroupReady, { timeoutMs, everyMs: 50, signal }).catch(() =>
+    signal.throwIfAborted(),
+  );
 }
 
 /**
@@ -77,59 +103,6 @@ async function rowsFlow(sinceMs: number, context: FaultContext): Promise<boolean
     signal.throwIfAborted();
     return false;
   }
-}
-
-/**
- * SIGKILL at the worst moment a network allows: the way to Kafka is held, the worker stores a batch whose
- * commit cannot arrive, and dies. What it stored is then delivered again, so that duplicates are put to the
- * test in every run and not only when the kill happened to fall between write and commit.
- */
-async function killWorker(
-  plan: Extract<FaultPlan, { kind: "kill-worker" }>,
-  context: FaultContext,
-): Promise<Fault> {
-  const { stack, probe, now } = context;
-  const link = stack.link("kafka");
-  const startMs = round(now());
-  link?.stall("toService");
-  const stalledAt = Date.now();
-  const stored = await until(
-    "a row that was stored behind a held commit",
-    async () => {
-      await probe.look();
-      return probe.newestCommitEpochMs() > stalledAt;
-    },
-    { timeoutMs: 1_000, everyMs: 10, signal: context.signal },
-  ).catch((error: unknown) => {
-    context.signal.throwIfAborted();
-    return error instanceof Error ? error.message : String(error);
-  });
-  const fault = await replaceWorker(plan, startMs, context);
-  return stored === true
-    ? fault
-    : { ...fault, note: `no row was seen behind a held commit before the kill: ${stored}` };
-}
-
-async function replaceWorker(
-  plan: Extract<FaultPlan, { kind: "kill-worker" }>,
-  startMs: number,
-  context: FaultContext,
-): Promise<Fault> {
-  const { crew, now } = context;
-  context.onFault("SIGKILL of the worker");
-  await crew.killOldest();
-  context.stack.link("kafka")?.sever();
-  const committedOffsets = await context.committed();
-  const successor = await crew.start();
-  const healMs = round(now() - (Date.now() - successor.startedAt));
-  return {
-    name: "kill",
-    kind: plan.kind,
-    startMs,
-    healMs,
-    clearMs: healMs + context.sessionTimeoutMs + plan.recoveryMs,
-    committedOffsets,
-  };
 }
 
 /** A server that dies and comes back with what it had on its disk. */

@@ -76,6 +76,55 @@ describe("the plan of a load", () => {
   });
 });
 
+describe("copies", () => {
+  const copies = [
+    { name: "at once", oneIn: 10, afterMs: [0, 0] },
+    { name: "twin", oneIn: 10, afterMs: [0, 0], elsewhere: true },
+    { name: "later", oneIn: 10, afterMs: [500, 1_000] },
+    { name: "reused", oneIn: 20, afterMs: [1_000, 1_500], conflicting: true },
+  ] as const;
+  const plan = planMessages(7, { ...load, malformedOneIn: 0, copies }, 4);
+  const due = dueTimes(schedule(load.phases));
+  const all = Array.from({ length: plan.length }, (_, i) => plan.at(i));
+
+  test("each kind occurs, and a copy is of an event's first message, as long before as its kind says", () => {
+    for (const kind of copies) {
+      const these = all.filter(({ copy }) => copy === kind);
+      expect(these.length).toBeGreaterThan(plan.length / kind.oneIn / 3);
+      for (const { index, copyOf = -1 } of these) {
+        expect(plan.at(copyOf).copyOf).toBeUndefined();
+        const afterMs = (due[index] ?? 0) - (due[copyOf] ?? 0);
+        expect(afterMs).toBeGreaterThanOrEqual(kind.afterMs[0]);
+        if (kind.afterMs[1] === 0) expect(copyOf).toBe(index - 1);
+      }
+    }
+  });
+
+  test("a copy has the bytes of its original; a conflicting one has its event id and another amount", () => {
+    for (const { index, copyOf, copy } of all) {
+      if (copyOf === undefined) continue;
+      expect(plan.eventId(index)).toBe(plan.eventId(copyOf));
+      if (copy?.conflicting !== true) expect(plan.value(index)).toEqual(plan.value(copyOf));
+      else {
+        const { amountCents, ...rest } = plan.event(copyOf) ?? { amountCents: 0 };
+        expect(plan.event(index)).toMatchObject(rest);
+        expect(plan.event(index)?.amountCents).not.toBe(amountCents);
+      }
+    }
+  });
+
+  test("only copies that go elsewhere leave the partition of their account", () => {
+    for (const { partition, copyOf, copy } of all) {
+      if (copyOf === undefined) continue;
+      expect(partition === plan.at(copyOf).partition).toBe(copy?.name !== "twin");
+    }
+  });
+
+  test("a load without copies is what it was", () => {
+    expect(planMessages(7, { ...load, copies: [] }, 4).value(99)).toEqual(planMessages(7, load, 4).value(99));
+  });
+});
+
 describe("the schedule", () => {
   test("due times never fall back, and each phase has its rate times its length", () => {
     const phase = fc.record({

@@ -3,9 +3,10 @@
  * the record instead of trusting a copy.
  */
 import { Partitioners } from "kafkajs";
-import type { Load } from "../lab.ts";
+import type { CopyKind, Load } from "../lab.ts";
+import { planCopies } from "./copies.ts";
 import { integer, type Random, randomFor } from "./random.ts";
-import { plannedCount, schedule } from "./schedule.ts";
+import { dueTimes, schedule } from "./schedule.ts";
 
 /** The worker contract's event. */
 export interface PaymentEvent {
@@ -38,6 +39,9 @@ export interface PlannedMessage {
   readonly malformation: Malformation | undefined;
   /** Name of the trouble that a well-formed event will have at the gateway, if any. */
   readonly trouble?: string | undefined;
+  /** For an event that was sent before: the message that brought it first, and how this one repeats it. */
+  readonly copyOf?: number | undefined;
+  readonly copy?: CopyKind | undefined;
 }
 
 /** A message with its content and the place the broker gave it. */
@@ -77,8 +81,8 @@ const paddingAlphabet = [
 
 /** Plans all messages of a load. Partitions follow Kafka's default partitioner (murmur2 of the key). */
 export function planMessages(seed: number, load: Load, partitions: number): Plan {
-  const phases = schedule(load.phases);
-  const length = plannedCount(phases);
+  const due = dueTimes(schedule(load.phases));
+  const { length } = due;
   const accounts = Array.from({ length: load.accounts }, (_, i) => `acct-${String(i).padStart(4, "0")}`);
   const partitionOf = accounts.map((account) => partitionOfKey(account, partitions));
   const account = new Uint16Array(length);
@@ -90,9 +94,27 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
   const trouble = new Uint8Array(length);
   const troubles = load.trouble ?? [];
 
+  const copyKinds = load.copies ?? [];
+  /** The message that brought the event first; its own index for all but copies. */
+  const origin = Uint32Array.from({ length }, (_, i) => i);
+  /** 0 for none, else 1 + index into the load's kinds of copies. */
+  const copy = new Uint8Array(length);
+  const partitionsOn = new Uint16Array(length);
+  const isOriginal = (index: number) => copy[index] === 0 && kind[index] === 0;
+  const copies = planCopies(seed, copyKinds, due, partitions, isOriginal);
+
   const nextSequence = new Uint32Array(load.accounts);
   let malformed = 0;
   for (let i = 0; i < length; i += 1) {
+    const planned = copyKinds.length === 0 ? undefined : copies.at(i);
+    if (planned !== undefined) {
+      origin[i] = planned.of;
+      copy[i] = 1 + planned.kind;
+      partitionsOn[i] = planned.partitionsOn;
+      account[i] = account[planned.of] ?? 0;
+      trouble[i] = trouble[planned.of] ?? 0;
+      continue;
+    }
     const random = randomFor(seed, i);
     const a = integer(random, 0, load.accounts - 1);
     account[i] = a;
@@ -121,6 +143,13 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
       padding: padding(random, load.paddingLength),
     };
   };
+  const copyOf = (index: number) => copyKinds[(copy[index] ?? 0) - 1];
+  const sentAt = (index: number): PaymentEvent => {
+    const event = eventAt(origin[index] ?? index);
+    return copyOf(index)?.conflicting === true
+      ? { ...event, amountCents: event.amountCents + integer(eventRandom(index), 1, 1_000) }
+      : event;
+  };
   const malformationOf = (index: number) => allMalformations[(kind[index] ?? 0) - 1];
   return {
     length,
@@ -129,16 +158,18 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
       return {
         index,
         accountId: accounts[a] ?? "",
-        partition: partitionOf[a] ?? 0,
+        partition: ((partitionOf[a] ?? 0) + (partitionsOn[index] ?? 0)) % partitions,
         malformation: malformationOf(index),
         trouble: troubles[(trouble[index] ?? 0) - 1]?.name,
+        ...(copy[index] === 0 ? {} : { copyOf: origin[index], copy: copyOf(index) }),
       };
     },
-    event: (index) => (malformationOf(index) === undefined ? eventAt(index) : undefined),
-    eventId: (index) => (malformationOf(index) === undefined ? uuid(eventRandom(index)) : undefined),
+    event: (index) => (malformationOf(index) === undefined ? sentAt(index) : undefined),
+    eventId: (index) =>
+      malformationOf(index) === undefined ? uuid(eventRandom(origin[index] ?? index)) : undefined,
     value(index) {
       const malformation = malformationOf(index);
-      const event = eventAt(index);
+      const event = sentAt(index);
       return malformation === undefined
         ? Buffer.from(JSON.stringify(event))
         : malformedValue(malformation, event, randomFor(seed ^ 0x27d4eb2f, index));

@@ -50,7 +50,8 @@ export function prepare(options: PreparerOptions, first: number, at: number): Pr
   let end = first;
   while (end < plan.length && end - first < most) {
     const dueMs = due[end] ?? 0;
-    if (end > first && dueMs >= slotEnd && dueMs > at) break;
+    // Copies that belong together with their original are in its request.
+    if (end > first && dueMs >= slotEnd && dueMs > at && !isTogether(plan, end)) break;
     const value = plan.value(end);
     bytes += value?.length ?? 0;
     if (end > first && bytes > maxRequestBytes) break;
@@ -80,4 +81,9 @@ export function prepare(options: PreparerOptions, first: number, at: number): Pr
       bytes: produceRequest(topic, records, requestTimeoutMs),
     })),
   };
+}
+
+function isTogether(plan: Plan, index: number): boolean {
+  const { copyOf, copy } = plan.at(index);
+  return copy?.afterMs[1] === 0 && copyOf === index - 1;
 }

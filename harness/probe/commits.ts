@@ -22,6 +22,8 @@ export interface CommitProbe {
   blindLooks: number;
   /** The latest commit time seen on any row, epoch ms; 0 before the first. */
   newestCommitEpochMs(): number;
+  /** Messages whose rows were committed after this moment (epoch ms), as far as looks have seen. */
+  storedSince(epochMs: number): number[];
   /** Looks now, in addition to the regular looks. */
   look(): Promise<CommitSample | undefined>;
   /** Whether every acknowledged message is in a table by now. */
@@ -38,8 +40,8 @@ export interface CommitProbeOptions {
   readonly readers: readonly TableReader[];
   /** For each reader. */
   readonly locators: readonly Locator[];
-  /** Which readers' tables a message may end in. */
-  readonly tablesOf: (message: number) => readonly number[];
+  /** In which readers' tables a message may end, and whose rows stand for it there. */
+  readonly homesOf: (message: number) => readonly { readonly table: number; readonly owner: number }[];
   /** Now, in ms since the load began. */
   readonly now: () => number;
 }
@@ -53,6 +55,7 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
     committedEpochMs: new Float64Array(ledger.planned).fill(Number.NaN),
     blindLooks: 0,
     newestCommitEpochMs: () => newest,
+    storedSince: (epochMs) => [...probe.committedEpochMs.keys()].filter((i) => since(i) > epochMs),
     look: () => inTurn(look),
     allStored: () => inTurn(allStored),
     stop: async () => {
@@ -62,6 +65,11 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
     },
   };
 
+  // Infinity: stored at a time unknown.
+  const since = (message: number): number => {
+    const at = probe.committedEpochMs[message] ?? Number.NaN;
+    return at === Number.POSITIVE_INFINITY ? Number.NaN : at;
+  };
   let newest = 0;
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
@@ -84,7 +92,8 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
       if (Number.isNaN(earlier) || at < earlier) probe.committedEpochMs[message] = at;
     }
   }
-  const isStored = (message: number) => !Number.isNaN(probe.committedEpochMs[message] ?? Number.NaN);
+  const isStored = (message: number) =>
+    options.homesOf(message).some(({ owner }) => !Number.isNaN(probe.committedEpochMs[owner] ?? Number.NaN));
 
   async function look(): Promise<CommitSample | undefined> {
     try {
@@ -125,7 +134,9 @@ export function startCommitProbe(options: CommitProbeOptions): CommitProbe {
   /** Those of these messages that are in no table at this moment. */
   async function lookUp(messages: readonly number[]): Promise<number[]> {
     for (const [i, reader] of options.readers.entries()) {
-      const here = messages.filter((message) => !isStored(message) && options.tablesOf(message).includes(i));
+      const here = messages.filter(
+        (message) => !isStored(message) && options.homesOf(message).some(({ table }) => table === i),
+      );
       if (here.length === 0) continue;
       const locator = options.locators[i];
       note(await reader.lookUp(here.map((message) => locator?.keyOf(message) ?? "")), locator);

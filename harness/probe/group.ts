@@ -28,15 +28,16 @@ async function groupState(admin: Admin, groupId: string, topic: string): Promise
   };
 }
 
-/** Ready: the group is stable and every partition has an owner. */
+/** Ready: the group is stable, every partition has an owner, and it has as many members as there are workers. */
 export async function isGroupReady(
   admin: Admin,
   groupId: string,
   topic: string,
   partitions: number,
+  workers = 1,
 ): Promise<boolean> {
-  const { state, assigned } = await groupState(admin, groupId, topic);
-  return state === "Stable" && assigned.size === partitions;
+  const { state, assigned, members } = await groupState(admin, groupId, topic);
+  return state === "Stable" && assigned.size === partitions && members.length >= workers;
 }
 
 const everyMs = 200;

@@ -49,6 +49,9 @@ const fault = z.object({
   committedOffsets: z.array(z.number()).optional(),
   /** Whether rows were being stored when it struck; what strikes a worker at rest puts nothing to the test. */
   flowing: z.boolean().optional(),
+  /** Filled for a killed worker: its id, and what the kill was to meet. */
+  worker: z.string().optional(),
+  meets: z.enum(["write", "transaction", "anything", "waiting"]).optional(),
   note: z.string().optional(),
 });
 
@@ -170,6 +173,24 @@ const operationStep = z.object({
   /** Rows of the looks taken after it, cells as text. */
   looks: z.record(z.string(), z.array(z.array(z.string().nullable()))),
 });
+/** Answers to one watched query, cells as text. */
+const watched = z.object({
+  name: z.string(),
+  columns: z.array(z.string()),
+  samples: z.array(z.object({ atMs: ms, rows: z.array(z.array(z.string().nullable())) })),
+});
+
+/** A second group that read the whole topic after the load. */
+const replay = z.object({
+  startMs: ms,
+  endMs: ms,
+  /** Whether it came to the end of the topic in time. */
+  drained: z.boolean(),
+  /** Messages the topic held. */
+  messages: count,
+  /** As they were after it; the record's own tables are as they were before. */
+  tables: z.array(table),
+});
 const alert = z.object({ atMs: ms, body: z.unknown() });
 
 const runSchema = z.object({
@@ -177,6 +198,8 @@ const runSchema = z.object({
   lab: z.string(),
   subject: z.object({ name: z.string(), command: z.array(z.string()) }),
   profile: z.enum(["quick", "full"]),
+  /** When another number of kills was asked for than the profile has. */
+  kills: count.optional(),
   seed: z.number().int(),
   /** Epoch milliseconds of the start of the load. */
   startedAt: z.number(),
@@ -210,6 +233,8 @@ const runSchema = z.object({
   operation: z.array(operationStep).optional(),
   /** What was posted to ALERT_URL. */
   alerts: z.array(alert).optional(),
+  watches: z.array(watched).optional(),
+  replay: replay.optional(),
   /** When the settle phase ended, and whether everything was committed by then. */
   settled: z.object({ atMs: ms, drained: z.boolean() }),
 });
@@ -259,5 +284,7 @@ export type GatewayRecord = z.infer<typeof gateway>;
 export type GroupSample = z.infer<typeof groupSample>;
 export type OperationStep = z.infer<typeof operationStep>;
 export type AlertRecord = z.infer<typeof alert>;
+export type WatchRecord = z.infer<typeof watched>;
+export type ReplayRecord = z.infer<typeof replay>;
 export type WorkerRecord = z.infer<typeof workerProcess>;
 export type HostRecord = z.infer<typeof host>;

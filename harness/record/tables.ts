@@ -4,7 +4,7 @@
  * lost: `decodeTable(encodeTable(rows))` gives the rows back.
  */
 import type { LabTable } from "../lab.ts";
-import type { SentMessage } from "../load/messages.ts";
+import type { PlannedMessage, SentMessage } from "../load/messages.ts";
 import type { TableRecord } from "./record.ts";
 
 export interface Row {
@@ -42,6 +42,22 @@ export interface Locator {
   keyOfRow(values: readonly (string | null)[]): string;
 }
 
+/**
+ * The tables (by their place in the list) in which a message may end, and the message under whose index its rows are
+ * found there: itself, or for a copy in a table keyed by event, the event's first message.
+ */
+export function homesOf(
+  tables: readonly LabTable[],
+  message: PlannedMessage,
+): { readonly table: number; readonly owner: number }[] {
+  const homes: { table: number; owner: number }[] = [];
+  for (const [table, { belongs, key }] of tables.entries()) {
+    if (!belongs(message)) continue;
+    homes.push({ table, owner: key.by === "event" ? (message.copyOf ?? message.index) : message.index });
+  }
+  return homes;
+}
+
 /** Indexes all messages at once: make it before the load, not in it. */
 export function createLocator(table: LabTable, messages: Messages): Locator {
   const columns = table.key.columns.map((name) => table.columns.findIndex((one) => one.name === name));
@@ -75,7 +91,8 @@ function indexEvents(messages: Messages): Map<string, number> {
   const index = new Map<string, number>();
   for (let i = 0; i < messages.length; i += 1) {
     const eventId = messages.eventId(i);
-    if (eventId !== undefined) index.set(eventId, i);
+    // Rows of an event are those of the message that brought it first.
+    if (eventId !== undefined && !index.has(eventId)) index.set(eventId, i);
   }
   return index;
 }

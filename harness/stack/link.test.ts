@@ -198,6 +198,28 @@ describe("a stalled link", () => {
   });
 });
 
+describe("a link released for those that live", () => {
+  it("delivers what it held of a worker that lives, and nothing of one that has gone", async () => {
+    const service = await startService();
+    const link = await startLink(service.port);
+    const [living, dead] = [await connectTo(link.port), await connectTo(link.port)];
+    living.socket.write("a;");
+    dead.socket.write("b;");
+    await seen("what came before", () => service.received().length === 4);
+    link.stall("toService");
+    living.socket.write("living");
+    dead.socket.write("dead");
+    await settle();
+    dead.socket.destroy();
+    await settle();
+    link.releaseLiving();
+    await seen("what the living one sent", () => service.received().endsWith("living"));
+    await seen("the dead one's connection closed", () => service.closes() === 1);
+    expect(service.received()).not.toContain("dead");
+    expect(link.connections()).toBe(1);
+  });
+});
+
 describe("a severed link", () => {
   it("never delivers what it held, not even from a sender that is gone, and accepts new connections", async () => {
     const service = await startService();

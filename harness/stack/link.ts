@@ -120,6 +120,13 @@ export async function openLink(options: LinkOptions): Promise<OpenLink> {
       flow();
       for (const pair of pairs) pair.flush();
     },
+    releaseLiving: () => {
+      flow();
+      for (const pair of pairs) {
+        if (pair.isAbandoned()) pair.destroy();
+        else pair.flush();
+      }
+    },
     sever: () => {
       destroyAll();
       flow();
@@ -144,6 +151,8 @@ interface Pair {
   flush(): void;
   /** Resets both sides; what is held is dropped. */
   destroy(): void;
+  /** Whether the worker has closed its side. */
+  isAbandoned(): boolean;
 }
 
 function openPair(worker: Socket, target: Target, traffic: Traffic): Pair {
@@ -175,6 +184,7 @@ function openPair(worker: Socket, target: Target, traffic: Traffic): Pair {
   });
   return {
     destroy,
+    isAbandoned: () => worker.readableEnded || worker.destroyed,
     flush: () => {
       for (const lane of lanes) lane.flush();
     },

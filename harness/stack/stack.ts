@@ -76,6 +76,11 @@ export interface Link {
   stall(direction: "toService" | "toWorker"): void;
   /** Ends a stall; held bytes go on. */
   release(): void;
+  /**
+   * Ends a stall for the connections whose worker is still there; those of a worker that has gone are destroyed, and
+   * what was held of them is never delivered.
+   */
+  releaseLiving(): void;
   /** Ends a stall and destroys the connections; held bytes are never delivered. New connections are accepted. */
   sever(): void;
 }

@@ -30,12 +30,15 @@ export interface CrewOptions {
 }
 
 export interface Crew {
-  /** Starts one more worker; its id is `w1`, `w2` and so on over the run. */
-  start(): Promise<WorkerProcess>;
+  /**
+   * Starts one more worker; its id is `w1`, `w2` and so on over the run.
+   * @param environment what it is told otherwise than the others
+   */
+  start(environment?: Readonly<Record<string, string>>): Promise<WorkerProcess>;
   /** Notes that the group is stable with every partition assigned. */
   markReady(): void;
-  /** SIGKILL to the oldest worker that runs; resolves with it when it is gone. */
-  killOldest(): Promise<WorkerProcess | undefined>;
+  /** SIGKILL to the worker with this id, or else to the oldest that runs; resolves with it when it is gone. */
+  kill(workerId?: string): Promise<WorkerProcess | undefined>;
   /** SIGTERM to all; SIGKILL to those still there after 10 s. */
   terminateAll(): Promise<void>;
   /** SIGKILL to all; resolves when all are gone. */
@@ -61,7 +64,7 @@ export function createCrew(options: CrewOptions): Crew {
 
   const running = () => members.filter(({ process }) => process.exit() === undefined);
   const crew: Crew = {
-    async start() {
+    async start(environment = {}) {
       const id = `w${members.length + 1}`;
       const logFile = join(options.folder, `worker-${id}.log`);
       let process: WorkerProcess;
@@ -70,7 +73,7 @@ export function createCrew(options: CrewOptions): Crew {
           id,
           command: options.command,
           cwd: options.cwd,
-          env: options.environment(id),
+          env: { ...options.environment(id), ...environment },
           logFile,
         });
       } catch (error) {
@@ -89,12 +92,13 @@ export function createCrew(options: CrewOptions): Crew {
     markReady() {
       for (const member of running()) member.readyAt ??= Date.now();
     },
-    async killOldest() {
+    async kill(workerId) {
       const [oldest] = running();
-      if (oldest === undefined) return undefined;
-      oldest.planned = true;
-      await oldest.process.kill();
-      return oldest.process;
+      const victim = running().find(({ process }) => process.id === workerId) ?? oldest;
+      if (victim === undefined) return undefined;
+      victim.planned = true;
+      await victim.process.kill();
+      return victim.process;
     },
     async terminateAll() {
       await Promise.all(

@@ -16,19 +16,22 @@ export const lossless: Criterion = {
   claim: "Every acknowledged message ended in exactly the table where it belongs.",
   judge(evidence) {
     const missing: number[] = [];
+    const inTwo: number[] = [];
     let unread = 0;
     let acknowledged = 0;
     for (let i = 0; i < evidence.planned; i += 1) {
       if (!evidence.acknowledged(i)) continue;
       acknowledged += 1;
-      if ((evidence.home(i).count[i] ?? 0) > 0) continue;
+      const homes = evidence.rows(i).filter(({ count }) => count > 0).length;
+      if (homes > 1 && evidence.place(i).copyOf === undefined) inTwo.push(i);
+      if (homes > 0) continue;
       missing.push(i);
       if (isUnread(evidence, i)) unread += 1;
     }
     const foreign = evidence.lab.tables.flatMap(({ name }) =>
       evidence.table(name).foreign.map((row) => ({ name, row })),
     );
-    const measured = missing.length + foreign.length;
+    const measured = missing.length + inTwo.length + foreign.length;
     const base = {
       measured,
       threshold: "= 0",
@@ -43,16 +46,26 @@ export const lossless: Criterion = {
     }
     // Only unread: the worker was too slow, and whether that is its fault the host decides.
     const unfit =
-      foreign.length === 0 && missing.length === unread ? unfitness(evidence.record.host) : undefined;
+      foreign.length + inTwo.length === 0 && missing.length === unread
+        ? unfitness(evidence.record.host)
+        : undefined;
     return {
       ...base,
       verdict: unfit === undefined ? "fail" : "unknown",
       detail:
         (unfit === undefined ? "" : `This cannot be held against the worker: ${unfit}. `) +
         `${missing.length} missing (${missing.length - unread} of them below the committed offset: lost for good; ` +
-        `${unread} not yet committed when the run ended), ${foreign.length} rows that belong to no message of that table.`,
+        `${unread} not yet committed when the run ended), ${foreign.length} rows that belong to no message of that table` +
+        `${inTwo.length === 0 ? "" : `, ${inTwo.length} events in two tables of which one is right`}.`,
       offending: [
         ...missing.slice(0, shown).map((i) => `${describe(evidence, i)} is in no table`),
+        ...inTwo.slice(0, shown).map(
+          (i) =>
+            `${describe(evidence, i)} is in ${evidence
+              .rows(i)
+              .map(({ table }) => table.name)
+              .join(" and ")}`,
+        ),
         ...foreign
           .slice(0, shown)
           .map(({ name, row }) => `a row of ${name} that was never sent there: ${brief(row)}`),

@@ -6,7 +6,8 @@ import type { Lab, Scenario } from "../lab.ts";
 import { type PlannedMessage, planMessages, type SentMessage } from "../load/messages.ts";
 import { dueTimes, schedule } from "../load/schedule.ts";
 import type { Fault, Phase, RunRecord } from "../record/record.ts";
-import { type AttributedRow, decodeTable } from "../record/tables.ts";
+import { type AttributedRow, decodeTable, homesOf } from "../record/tables.ts";
+import { scenarioOf } from "../scenario.ts";
 
 /** Where messages ended, in one table. */
 export interface TableEvidence {
@@ -40,6 +41,8 @@ export interface Evidence {
   table(name: string): TableEvidence;
   /** The table in which this message ended; of one that is in none, the first in which it may end. */
   home(index: number): TableEvidence;
+  /** Its rows, or its event's, in each table where it may end: one row in one of them is right. */
+  rows(index: number): readonly { readonly table: TableEvidence; readonly count: number }[];
   /** Earliest commit of the message's row in its home table; NaN when there is none. */
   committedMs(index: number): number;
   phase(name: string): Phase | undefined;
@@ -52,7 +55,7 @@ export interface Evidence {
 
 /** @throws Error when the lab has changed since the run, so that its messages are not those of the record */
 export function readEvidence(record: RunRecord, lab: Lab): Evidence {
-  return evidenceOf(record, lab, lab.profiles[record.profile]);
+  return evidenceOf(record, lab, scenarioOf(lab, record.profile, record.kills));
 }
 
 function evidenceOf(record: RunRecord, lab: Lab, scenario: Scenario): Evidence {
@@ -94,10 +97,15 @@ function evidenceOf(record: RunRecord, lab: Lab, scenario: Scenario): Evidence {
     tables.set(name, evidence);
     return evidence;
   };
-  const home = (index: number): TableEvidence => {
-    const place = plan.at(index);
-    const homes = lab.tables.filter((one) => one.belongs(place)).map(({ name }) => table(name));
-    const found = homes.find(({ count }) => (count[index] ?? 0) > 0) ?? homes[0];
+  const homes = (index: number) => {
+    return homesOf(lab.tables, plan.at(index)).map(({ table: at, owner }) => {
+      const found = table(lab.tables[at]?.name ?? "");
+      return { table: found, owner, count: found.count[owner] ?? 0 };
+    });
+  };
+  const home = (index: number) => {
+    const all = homes(index);
+    const found = all.find(({ count }) => count > 0) ?? all[0];
     if (found === undefined) throw new RangeError(`lab ${lab.name} has no table for message ${index}`);
     return found;
   };
@@ -122,8 +130,12 @@ function evidenceOf(record: RunRecord, lab: Lab, scenario: Scenario): Evidence {
     message,
     acknowledged: (index) => (ledger.offset[index] ?? -1) >= 0,
     table,
-    home,
-    committedMs: (index) => home(index).committedMs[index] ?? Number.NaN,
+    home: (index) => home(index).table,
+    rows: homes,
+    committedMs: (index) => {
+      const { table: found, owner } = home(index);
+      return found.committedMs[owner] ?? Number.NaN;
+    },
     phase: (name) => record.phases.find((one) => one.name === name),
     faults: (kind) => record.faults.filter((one) => one.kind === kind),
     inFaultWindow: (atMs) => record.faults.some((one) => atMs >= one.startMs && atMs <= one.clearMs),

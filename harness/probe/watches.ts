@@ -1,0 +1,61 @@
+/** Asks a lab's watched queries again and again, each over a connection of its own, and keeps the answers. */
+import type { WatchedQuery } from "../lab.ts";
+import type { WatchRecord } from "../record/record.ts";
+import { connectProbe } from "./tables.ts";
+
+export interface Watches {
+  /** Asks once more, and ends; resolves with all answers. */
+  end(): Promise<WatchRecord[]>;
+}
+
+/**
+ * @param databaseUrl the harness's own way to the worker's database
+ * @param now in ms since the load began
+ */
+export async function startWatches(
+  queries: readonly WatchedQuery[],
+  databaseUrl: string,
+  now: () => number,
+): Promise<Watches> {
+  const started = await Promise.all(queries.map((query) => startWatch(query, databaseUrl, now)));
+  return { end: () => Promise.all(started.map((end) => end())) };
+}
+
+async function startWatch(
+  { name, columns, sql, everyMs }: WatchedQuery,
+  databaseUrl: string,
+  now: () => number,
+): Promise<() => Promise<WatchRecord>> {
+  const client = await connectProbe(databaseUrl);
+  const samples: WatchRecord["samples"] = [];
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  const look = async (): Promise<void> => {
+    const atMs = Math.round(now() * 10) / 10;
+    try {
+      const { rows } = await client.query<unknown[]>({ name: `watch ${name}`, text: sql, rowMode: "array" });
+      samples.push({
+        atMs,
+        rows: rows.map((row) => row.map((cell) => (cell === null ? null : String(cell)))),
+      });
+    } catch {
+      // The database did not answer: nothing is known about this moment.
+    }
+  };
+  const again = (): void => {
+    const began = performance.now();
+    last = look().then(() => {
+      if (!stopped) timer = setTimeout(again, Math.max(5, everyMs - (performance.now() - began)));
+    });
+  };
+  let last = Promise.resolve();
+  again();
+  return async () => {
+    stopped = true;
+    clearTimeout(timer);
+    await last;
+    await look();
+    await client.end().catch(() => undefined);
+    return { name, columns: [...columns], samples };
+  };
+}
