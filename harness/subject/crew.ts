@@ -50,8 +50,8 @@ export interface Crew {
   sample(table: readonly ProcessUsage[]): void;
   /**
    * Times relative to `startedAt` (epoch ms).
-   * @param group looks at the group: a worker that came later was ready when the group was stable without those
-   *   who were members when it started
+   * @param group looks at the group: a worker that came later was ready when the group was stable with somebody who
+   *   was no member when it started
    */
   toRecord(startedAt: number, group: readonly GroupSample[]): WorkerRecord[];
   /** Throws CannotRun with the end of its output when a worker has already ended. */
@@ -60,12 +60,14 @@ export interface Crew {
 
 export function createCrew(options: CrewOptions): Crew {
   const members: Member[] = [];
+  let started = 0;
   let told = false;
 
   const running = () => members.filter(({ process }) => process.exit() === undefined);
   const crew: Crew = {
     async start(environment = {}) {
-      const id = `w${members.length + 1}`;
+      started += 1;
+      const id = `w${started}`;
       const logFile = join(options.folder, `worker-${id}.log`);
       let process: WorkerProcess;
       try {
@@ -168,7 +170,7 @@ function readyAfter(startMs: number, group: readonly GroupSample[]): number | nu
   const before = new Set(group.findLast(({ atMs }) => atMs < startMs)?.members);
   const ready = group.find(
     ({ atMs, state, members }) =>
-      atMs >= startMs && state === "Stable" && members.length > 0 && members.every((id) => !before.has(id)),
+      atMs >= startMs && state === "Stable" && members.some((id) => !before.has(id)),
   );
   return ready?.atMs ?? null;
 }

@@ -37,15 +37,19 @@ export function resolveSubject(labHome: string, name: string, command: readonly 
   if (command.length > 0)
     return { name: "command", command, files: command.filter((part) => existsSync(part)) };
   const names = subjectNames(labHome);
-  if (!names.includes(name)) {
+  const folder = folderOf(labHome);
+  // A worker that only runs beside another is no name for people to choose.
+  const ofArm = join(folder, "arms", `${name}.ts`);
+  const isArm = existsSync(ofArm);
+  if (!names.includes(name) && !isArm) {
     throw new CannotRun(`there is no subject "${name}"`, [
       `choose one of: ${names.join(", ")}`,
       "or name a command of your own after --",
     ]);
   }
-  const folder = folderOf(labHome);
-  const file =
-    name === "solution" || name === "exercise"
+  const file = isArm
+    ? ofArm
+    : name === "solution" || name === "exercise"
       ? join(folder, `${name}.ts`)
       : join(folder, "pitfalls", `${name}.ts`);
   const program = [process.execPath, "--import", "tsx", file];
