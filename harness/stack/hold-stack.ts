@@ -1,19 +1,23 @@
 /**
- * A small harness for tests of its end: opens the native stack, prints its processes and addresses as one line
- * of JSON, and waits. `throw` as argument: throws where nobody catches it, once the stack is up.
+ * A small harness for tests of its end: opens a stack, prints its processes and addresses as one line of JSON, and
+ * waits. Arguments: the kind; then `throw` to throw where nobody catches it once the stack is up, or `keep` to keep it.
  */
 import { openStack } from "./choose.ts";
 import { stopAllOnExit } from "./shutdown.ts";
+import type { StackKind } from "./stack.ts";
+
+const [kind = "native", then] = process.argv.slice(2);
 
 stopAllOnExit();
 process.stdout.write("starting\n");
 const stack = await openStack({
-  kind: "native",
+  kind: kind as StackKind,
+  keep: then === "keep",
   onProgress: (line) => process.stderr.write(`${line}\n`),
 });
 const { direct, worker } = stack;
 process.stdout.write(`${JSON.stringify({ pids: stack.processIds(), direct, worker })}\n`);
-if (process.argv[2] === "throw") {
+if (then === "throw") {
   setImmediate(() => {
     throw new Error("nobody catches this");
   });

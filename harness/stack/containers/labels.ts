@@ -65,7 +65,7 @@ export interface Found {
 }
 
 /** Everything of Sluice's on the engine, running or not. */
-async function findAll(docker: Docker, label = runLabel): Promise<readonly Found[]> {
+export async function findAll(docker: Docker, label = runLabel): Promise<readonly Found[]> {
   const containers = await docker.listContainers({ all: true, filters: { label: [label] } });
   return containers.map(({ Id, State, Labels }) => {
     const kept = Labels[keptLabel];
