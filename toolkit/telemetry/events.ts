@@ -60,6 +60,17 @@ export interface Events {
   /** The client lost the broker or its place in the group, and starts again by itself. */
   "kafka.disrupted": { groupId: string; error: unknown };
 
+  // jobs/
+  /** One attempt at a job has ended; `attempt` 1 is the first. */
+  "job.attempted": {
+    queue: string;
+    attempt: number;
+    outcome: "ok" | "retry" | "snooze" | "cancel" | "dead";
+    durationMs: number;
+  };
+  /** A circuit breaker changed. `failureShare` is that of its window. */
+  "breaker.changed": { kind: string; to: "closed" | "open" | "half-open"; failureShare: number };
+
   // postgres/
   "postgres.failed": { sqlState: string | undefined; transient: boolean; error: unknown };
 }
