@@ -17,6 +17,8 @@ export interface Operation {
 
 interface AnyStep {
   readonly name: string;
+  /** Begins together with the step before it, and looks are taken when all of them have ended. */
+  readonly beside?: true;
   /** Gives one row with one boolean; waited for after the step, for at most 10 s. What never came is noted. */
   readonly awaits?: string;
   /** Names of the looks taken after the step. */
@@ -58,7 +60,7 @@ export interface OperateOptions {
 
 const stepWithinMs = 30_000;
 const awaitWithinMs = 10_000;
-const killLookEveryMs = 10;
+const killLookEveryMs = 3;
 const maxOutput = 4_000_000;
 const tailLength = 2_000;
 
@@ -69,24 +71,45 @@ export async function operate(options: OperateOptions): Promise<OperationStep[]>
     if (step === undefined) throw new RangeError(`no step "${name}" ran before`);
     return step;
   };
-  for (const step of options.operation.steps) {
+  for (const together of groups(options.operation.steps)) {
     options.signal.throwIfAborted();
-    options.onProgress(`operate: ${step.name}`);
-    const startMs = options.now();
-    const result =
-      "sql" in step ? await tryStatement(step.sql, options) : await runCommand(step, soFar, options);
-    const awaited = step.awaits === undefined ? null : await comesTrue(step.awaits, options);
-    const looks: OperationStep["looks"] = {};
-    for (const name of step.looks ?? []) {
-      const { rows } = await options.database.query<(string | null)[]>({
-        text: options.operation.looks[name] ?? "",
-        rowMode: "array",
-      });
-      looks[name] = rows.map((row) => row.map((cell) => (cell === null ? null : String(cell))));
+    options.onProgress(`operate: ${together.map(({ name }) => name).join(", ")}`);
+    const ended = await Promise.all(together.map((step) => perform(step, soFar, options)));
+    for (const [i, { awaits, looks = [] }] of together.entries()) {
+      const awaited = awaits === undefined ? null : await comesTrue(awaits, options);
+      const taken: OperationStep["looks"] = {};
+      for (const name of looks) taken[name] = await look(options.operation.looks[name] ?? "", options);
+      const step = ended[i];
+      if (step !== undefined) done.push({ ...step, awaited, looks: taken });
     }
-    done.push({ name: step.name, startMs, endMs: options.now(), ...result, awaited, looks });
   }
   return done;
+}
+
+function groups(steps: readonly Step[]): Step[][] {
+  const all: Step[][] = [];
+  for (const step of steps) {
+    const last = all.at(-1);
+    if (step.beside === true && last !== undefined) last.push(step);
+    else all.push([step]);
+  }
+  return all;
+}
+
+async function perform(
+  step: Step,
+  soFar: SoFar,
+  options: OperateOptions,
+): Promise<Omit<OperationStep, "awaited" | "looks">> {
+  const startMs = options.now();
+  const result =
+    "sql" in step ? await tryStatement(step.sql, options) : await runCommand(step, soFar, options);
+  return { name: step.name, startMs, endMs: options.now(), ...result };
+}
+
+async function look(sql: string, { database }: OperateOptions): Promise<(string | null)[][]> {
+  const { rows } = await database.query<unknown[]>({ text: sql, rowMode: "array" });
+  return rows.map((row) => row.map((cell) => (cell === null ? null : String(cell))));
 }
 
 type Result = Pick<OperationStep, "args" | "code" | "killed" | "stdout" | "stderr" | "sql" | "sqlState">;

@@ -21,6 +21,8 @@ export interface Axis {
   readonly scale?: "linear" | "log";
   readonly min?: number;
   readonly max?: number;
+  /** Instead of numbers: names for what the axis tells apart. */
+  readonly ticks?: readonly { readonly value: number; readonly label: string }[];
 }
 
 export interface Series {

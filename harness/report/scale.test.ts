@@ -91,3 +91,17 @@ test("every value lies within its axis, and ticks too, in order", () => {
 test("numbers have separators and a real minus sign", () => {
   expect(formatNumber(-1_234_567.891, 1)).toBe("\u22121,234,567.9");
 });
+
+test("an axis that tells kinds apart has their names, and room for each", () => {
+  const ticks = [
+    { value: 1, label: "malformed" },
+    { value: 2, label: "refused" },
+  ];
+  const scale = scaleFor({
+    axis: { label: "", min: 0.5, max: 2.5, ticks },
+    values: [1, 2],
+    room: 9,
+    fit: "zero-to-tick",
+  });
+  expect(scale).toEqual({ kind: "linear", min: 0.5, max: 2.5, ticks });
+});

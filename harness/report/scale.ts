@@ -38,7 +38,8 @@ export function scaleFor({ axis, values, room, fit }: ScaleRequest): Scale {
     if (value < low) low = value;
     if (value > high) high = value;
   }
-  return isLog ? logScale(axis, low, high, room) : linearScale(axis, low, high, room, fit);
+  const scale = isLog ? logScale(axis, low, high, room) : linearScale(axis, low, high, room, fit);
+  return axis.ticks === undefined ? scale : { ...scale, ticks: axis.ticks };
 }
 
 function linearScale(axis: Axis, low: number, high: number, room: number, fit: ScaleRequest["fit"]): Scale {

@@ -7,7 +7,7 @@ import { CannotRun } from "../cannot-run.ts";
 export interface Subject {
   readonly name: string;
   readonly command: readonly string[];
-  /** Its operator's command, for subjects that bring one. */
+  /** Its operator's command, for subjects that bring one: `<name>.operator.ts` beside the worker. */
   readonly operator?: readonly string[];
   /** Files whose change makes `--watch` run again; empty for a command of the user's own. */
   readonly files: readonly string[];
@@ -52,8 +52,14 @@ export function resolveSubject(labHome: string, name: string, command: readonly 
     : name === "solution" || name === "exercise"
       ? join(folder, `${name}.ts`)
       : join(folder, "pitfalls", `${name}.ts`);
-  const program = [process.execPath, "--import", "tsx", file];
-  return { name, command: program, operator: [...program, "operate"], files: [folder] };
+  const program = [process.execPath, "--import", "tsx"];
+  const operator = file.replace(/\.ts$/, ".operator.ts");
+  return {
+    name,
+    command: [...program, file],
+    ...(existsSync(operator) ? { operator: [...program, operator] } : {}),
+    files: [folder],
+  };
 }
 
 function folderOf(labHome: string): string {

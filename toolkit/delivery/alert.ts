@@ -1,6 +1,7 @@
 /**
  * Fires once when dead letters come faster than a threshold, and resolves when that is over. Its state is a row of the
- * database, so that several workers are one monitor, and a restart does not fire again.
+ * database, so that several workers are one monitor, and a restart does not fire again. What counts is when a message
+ * became a letter, and not when it first failed: its retries lie between the two.
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
@@ -61,59 +62,71 @@ interface State {
   readonly notified: boolean;
 }
 
-/** One look, and the post it asks for, if any. */
+/** One look: what changes is stored first, and then told; what could not be told is told at the next look. */
 export async function lookOnce(options: AlertOptions): Promise<void> {
-  const { db, threshold, windowMs, runbook } = options;
-  const seen = await inTransaction(db, async (connection) => {
-    await connection.query("INSERT INTO dead_letter_alerts (name) VALUES ($1) ON CONFLICT DO NOTHING", [
-      name,
-    ]);
+  await options.db.query("INSERT INTO dead_letter_alerts (name) VALUES ($1) ON CONFLICT DO NOTHING", [name]);
+  await noteChange(options);
+  await tell(options);
+}
+
+const lastLetters = `FROM dead_letters WHERE buried_at > clock_timestamp() - $1 * interval '1 millisecond'`;
+
+/** Fires or resolves, under an id that is stored before anybody is told. Not while a change is still to be told. */
+async function noteChange({ db, threshold, windowMs }: AlertOptions): Promise<void> {
+  await inTransaction(db, async (connection) => {
     const { rows: states } = await connection.query<State>(
-      "SELECT firing, alert_id, since, notified FROM dead_letter_alerts WHERE name = $1 FOR UPDATE",
+      "SELECT firing, notified FROM dead_letter_alerts WHERE name = $1 FOR UPDATE SKIP LOCKED",
       [name],
     );
-    const { rows } = await connection.query<{ class: string; count: number }>(
-      `SELECT class, count(*)::int AS count FROM dead_letters
-       WHERE first_failed_at > clock_timestamp() - $1 * interval '1 millisecond' GROUP BY class ORDER BY 2 DESC`,
+    const state = states[0];
+    if (state === undefined || !state.notified) return;
+    const { rows } = await connection.query<{ count: number }>(
+      `SELECT count(*)::int AS count ${lastLetters}`,
       [windowMs],
     );
-    const classes = Object.fromEntries(rows.map((row) => [row.class, row.count]));
-    const count = rows.reduce((sum, row) => sum + row.count, 0);
-    const state = states[0] ?? { firing: false, alert_id: null, since: null, notified: true };
+    const count = rows[0]?.count ?? 0;
     const firing = state.firing ? count >= threshold / 2 : count >= threshold;
-    if (firing === state.firing) return { ...state, classes, count };
-    const next = {
-      firing,
-      alert_id: firing ? randomUUID() : state.alert_id,
-      since: firing ? new Date() : state.since,
-      notified: false,
-    };
+    if (firing === state.firing) return;
     await connection.query(
-      "UPDATE dead_letter_alerts SET firing = $2, alert_id = $3, since = $4, notified = false WHERE name = $1",
-      [name, next.firing, next.alert_id, next.since],
+      firing
+        ? "UPDATE dead_letter_alerts SET firing = true, alert_id = $2, since = clock_timestamp(), notified = false WHERE name = $1"
+        : "UPDATE dead_letter_alerts SET firing = false, notified = false WHERE name = $1",
+      firing ? [name, randomUUID()] : [name],
     );
-    return { ...next, classes, count };
   });
-  if (seen.notified || seen.alert_id === null) return;
-  const { rows: examples } = await db.query<{ id: string; class: string; message: string }>(
-    "SELECT id::text, class, message FROM dead_letters ORDER BY dead_letters.id DESC LIMIT $1",
-    [shownExamples],
-  );
-  await options.post({
-    id: seen.alert_id,
-    status: seen.firing ? "firing" : "resolved",
-    count: seen.count,
-    threshold,
-    windowMs,
-    classes: seen.classes,
-    examples,
-    runbook,
-    since: (seen.since ?? new Date()).toISOString(),
+}
+
+/** Holds the row while it posts, so that of several monitors one does. */
+async function tell({ db, post, threshold, windowMs, runbook }: AlertOptions): Promise<void> {
+  await inTransaction(db, async (connection) => {
+    const { rows: states } = await connection.query<State>(
+      `SELECT firing, alert_id, since, notified FROM dead_letter_alerts
+       WHERE name = $1 AND NOT notified FOR UPDATE SKIP LOCKED`,
+      [name],
+    );
+    const state = states[0];
+    if (state?.alert_id == null) return;
+    const { rows } = await connection.query<{ class: string; count: number }>(
+      `SELECT class, count(*)::int AS count ${lastLetters} GROUP BY class ORDER BY 2 DESC`,
+      [windowMs],
+    );
+    const { rows: examples } = await connection.query<Alert["examples"][number]>(
+      "SELECT id::text, class, message FROM dead_letters ORDER BY dead_letters.id DESC LIMIT $1",
+      [shownExamples],
+    );
+    await post({
+      id: state.alert_id,
+      status: state.firing ? "firing" : "resolved",
+      count: rows.reduce((sum, row) => sum + row.count, 0),
+      threshold,
+      windowMs,
+      classes: Object.fromEntries(rows.map((row) => [row.class, row.count])),
+      examples,
+      runbook,
+      since: (state.since ?? new Date()).toISOString(),
+    });
+    await connection.query("UPDATE dead_letter_alerts SET notified = true WHERE name = $1", [name]);
   });
-  await db.query(
-    "UPDATE dead_letter_alerts SET notified = true WHERE name = $1 AND alert_id = $2 AND firing = $3",
-    [name, seen.alert_id, seen.firing],
-  );
 }
 
 /** Posts to a webhook; rejects when it does not answer with 2xx within 5 s. */

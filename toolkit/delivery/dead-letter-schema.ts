@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS dead_letters (
   worker          text        NOT NULL,
   first_failed_at timestamptz NOT NULL,
   last_failed_at  timestamptz NOT NULL,
+  buried_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
   dedupe_key      text        NOT NULL,
   state           text        NOT NULL DEFAULT 'dead',
   replay_count    integer     NOT NULL DEFAULT 0,
@@ -62,6 +63,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS dead_letters_id ON dead_letters (id);
 CREATE UNIQUE INDEX IF NOT EXISTS dead_letters_origin ON dead_letters (topic, partition, "offset");
 CREATE INDEX IF NOT EXISTS dead_letters_state ON dead_letters (state, id);
 CREATE INDEX IF NOT EXISTS dead_letters_first_failed ON dead_letters (first_failed_at);
+CREATE INDEX IF NOT EXISTS dead_letters_buried ON dead_letters (buried_at);
 CREATE UNIQUE INDEX IF NOT EXISTS dead_letter_audit_id ON dead_letter_audit (id);`;
 
 /** ALWAYS: they hold in sessions that ask for no triggers (session_replication_role) too. */
@@ -77,12 +79,27 @@ BEGIN
   IF TG_OP <> 'UPDATE' THEN
     RAISE EXCEPTION 'a dead letter is purged, and never deleted' USING ERRCODE = 'restrict_violation';
   END IF;
-  IF (OLD.id, OLD.topic, OLD.partition, OLD."offset", OLD.key, OLD.headers, OLD.first_failed_at, OLD.dedupe_key)
+  IF OLD.state = 'purged' THEN
+    RAISE EXCEPTION 'letter %: what was purged does not change', OLD.id USING ERRCODE = 'check_violation';
+  END IF;
+  IF NEW.state = 'purged' AND (NEW.value IS NOT NULL OR NEW.edited_value IS NOT NULL) THEN
+    RAISE EXCEPTION 'letter %: a purge erases the bytes', OLD.id USING ERRCODE = 'check_violation';
+  END IF;
+  IF (OLD.id, OLD.topic, OLD.partition, OLD."offset", OLD.key, OLD.headers, OLD.first_failed_at, OLD.buried_at,
+      OLD.dedupe_key)
      IS DISTINCT FROM
-     (NEW.id, NEW.topic, NEW.partition, NEW."offset", NEW.key, NEW.headers, NEW.first_failed_at, NEW.dedupe_key)
-     OR (OLD.value IS DISTINCT FROM NEW.value
-         AND NOT (OLD.state <> 'purged' AND NEW.state = 'purged' AND NEW.value IS NULL)) THEN
+     (NEW.id, NEW.topic, NEW.partition, NEW."offset", NEW.key, NEW.headers, NEW.first_failed_at, NEW.buried_at,
+      NEW.dedupe_key)
+     OR (OLD.value IS DISTINCT FROM NEW.value AND NEW.state <> 'purged') THEN
     RAISE EXCEPTION 'letter %: what came from the topic does not change', OLD.id USING ERRCODE = 'check_violation';
+  END IF;
+  IF OLD.edited_value IS DISTINCT FROM NEW.edited_value AND OLD.state <> 'dead' THEN
+    RAISE EXCEPTION 'letter %: only a dead letter is edited', OLD.id USING ERRCODE = 'check_violation';
+  END IF;
+  IF OLD.attempts IS DISTINCT FROM NEW.attempts AND OLD.attempts IS DISTINCT FROM
+     (SELECT jsonb_agg(one ORDER BY i) FROM jsonb_array_elements(NEW.attempts) WITH ORDINALITY AS history (one, i)
+      WHERE i <= jsonb_array_length(OLD.attempts)) THEN
+    RAISE EXCEPTION 'letter %: its history only grows', OLD.id USING ERRCODE = 'check_violation';
   END IF;
   IF OLD.state <> NEW.state AND (OLD.state, NEW.state) NOT IN
      (('dead', 'replaying'), ('dead', 'purged'), ('replaying', 'dead'), ('replaying', 'resolved'),

@@ -1,82 +1,15 @@
-import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-// biome-ignore lint/style/noRestrictedImports: a test on a real server borrows the harness's stack; the toolkit does not
-import { openStack } from "../../harness/stack/choose.ts";
-// biome-ignore lint/style/noRestrictedImports: as above
-import type { Stack } from "../../harness/stack/stack.ts";
-import type { KafkaRecord } from "../kafka/record.ts";
-import { ensureSchema } from "../postgres/ensure-schema.ts";
-import { type Database, openPostgres } from "../postgres/open.ts";
-import { type Alert, lookOnce } from "./alert.ts";
-import { deadLetterSchema } from "./dead-letter-schema.ts";
-import { bury, type DeadLetter, replayOf, resolve } from "./dead-letters.ts";
+import { describe, expect, test } from "vitest";
+import { type Alert, lookOnce, startAlertMonitor } from "./alert.ts";
+import { bury, replayOf, resolve } from "./dead-letters.ts";
 import { audit, edit, list, purge, show } from "./operate.ts";
 import { type Outgoing, replay } from "./replay.ts";
+import { letter, payloads, placeOfTest, received } from "./testing.ts";
 
 const ada = { actor: "ada", reason: "a test" };
-let stack: Stack;
-let admin: Database;
-let db: Database;
-let databases = 0;
-
-beforeAll(async () => {
-  stack = await openStack({ kind: "auto", env: process.env });
-  admin = openPostgres(stack.direct.databaseUrl);
-});
-
-beforeEach(async () => {
-  const name = `letters_${process.pid}_${++databases}`;
-  await admin.query(`CREATE DATABASE ${name}`);
-  const url = new URL(stack.direct.databaseUrl);
-  url.pathname = `/${name}`;
-  await db?.end();
-  db = openPostgres(url.href);
-  await ensureSchema(db, deadLetterSchema);
-});
-
-afterAll(async () => {
-  await db?.end();
-  for (let i = 1; i <= databases; i += 1)
-    await admin.query(`DROP DATABASE letters_${process.pid}_${i} WITH (FORCE)`);
-  await admin?.end();
-  await stack?.stop();
-});
-
-function letter(offset: number, value: Buffer | null, fields: Partial<DeadLetter> = {}): DeadLetter {
-  const record: KafkaRecord = {
-    topic: "payments",
-    partition: 0,
-    offset,
-    key: Buffer.from([0xff, 0x00, offset & 0xff]),
-    value,
-    headers: { trace: Buffer.from([0xfe, 0x00]), twice: [Buffer.from("a"), Buffer.from("b")] },
-    timestamp: 0,
-  };
-  const attempts = [{ attempt: 1, at: new Date().toISOString(), error: "no \0 good" }];
-  return { record, class: "refused", message: "no \0 good", attempts, worker: "w1", ...fields };
-}
-
-/** The message as the worker gets it. */
-const received = ({ topic, key, value, headers }: Outgoing): KafkaRecord => ({
-  topic,
-  partition: 0,
-  offset: 1_000_000,
-  key,
-  value,
-  headers,
-  timestamp: 0,
-});
-
-const payloads: [string, Buffer | null][] = [
-  ["a script", Buffer.from("<script>alert(1)</script>")],
-  ["1 MB", randomBytes(1_000_000)],
-  ["no UTF-8", Buffer.from([0xff, 0xfe, 0x80])],
-  ["a NUL", Buffer.from('{"a":"\0"}')],
-  ["zero bytes", Buffer.alloc(0)],
-  ["no value", null],
-];
+const place = placeOfTest();
 
 test("every payload, key and header comes back byte for byte, in show and in replay", async () => {
+  const { db } = place();
   await bury(
     db,
     payloads.map(([, value], i) => letter(i, value)),
@@ -96,12 +29,14 @@ test("every payload, key and header comes back byte for byte, in show and in rep
 });
 
 test("a redelivered message has one letter", async () => {
+  const { db } = place();
   await bury(db, [letter(1, null)]);
   await bury(db, [letter(1, null), letter(2, null)]);
   expect((await list(db, {})).total).toBe(2);
 });
 
 test("a replay that fails again returns to its letter once, with its history, and stops at the cap", async () => {
+  const { db } = place();
   await bury(db, [letter(1, Buffer.from("x"))]);
   const sent: Outgoing[] = [];
   const publish = async (some: readonly Outgoing[]) => void sent.push(...some);
@@ -119,6 +54,7 @@ test("a replay that fails again returns to its letter once, with its history, an
 });
 
 test("a replay of 10,000 letters that dies again and again gives each exactly one effect", async () => {
+  const { db } = place();
   const all = Array.from({ length: 10_000 }, (_, i) => letter(i, Buffer.from(String(i))));
   await bury(db, all);
   await db.query("CREATE TABLE effects (dedupe_key text PRIMARY KEY)");
@@ -131,21 +67,24 @@ test("a replay of 10,000 letters that dies again and again gives each exactly on
     ]);
     await resolve(db, replays);
   };
-  const waiting: Outgoing[] = [];
+  // Workers are at it all the while, in another order than the replay: neither may wait for the other in a circle.
+  const working: Promise<void>[] = [];
   const publish = async (some: readonly Outgoing[]): Promise<void> => {
     const dies = Math.random() < 0.1;
     // Dead before the broker had all of it, or after.
     const reached = dies ? some.slice(0, Math.floor(Math.random() * (some.length + 1))) : some;
-    waiting.push(...reached);
+    working.push(consume(reached.toReversed()));
     published += reached.length;
     if (dies) throw new Error("killed");
   };
   for (;;) {
-    const result = await replay(db, {}, { ...ada, publish, perSecond: 1_000_000 }).catch(() => undefined);
+    const result = await replay(db, {}, { ...ada, publish, perSecond: 1_000_000 }).catch((error: Error) => {
+      expect(error.message).toBe("killed");
+    });
     if (result !== undefined) break;
     deaths += 1;
   }
-  await consume(waiting);
+  await Promise.all(working);
   const { rows } = await db.query("SELECT count(*)::int AS effects FROM effects");
   console.log(`  10,000 letters, ${deaths} deaths, ${published} messages`);
   expect(deaths).toBeGreaterThan(0);
@@ -160,20 +99,29 @@ describe("what the database refuses", () => {
     ["other bytes", "UPDATE dead_letters SET value = 'x'"],
     ["another origin", "UPDATE dead_letters SET partition = 7"],
     ["a replay that does not count", "UPDATE dead_letters SET state = 'replaying'"],
+    ["a purge that keeps the bytes", "UPDATE dead_letters SET state = 'purged' WHERE id = 1"],
+    ["to change what was purged", "UPDATE dead_letters SET message = 'x' WHERE id = 2"],
+    ["to edit what is not dead", "UPDATE dead_letters SET edited_value = 'x' WHERE id = 3"],
+    ["a shorter history", "UPDATE dead_letters SET attempts = '[]' WHERE id = 1"],
+    ["another history", `UPDATE dead_letters SET attempts = '[{"attempt": 1}]' WHERE id = 1`],
+    ["another time of burial", "UPDATE dead_letters SET buried_at = now() WHERE id = 1"],
     ["to delete a letter", "DELETE FROM dead_letters"],
     ["to empty the letters", "TRUNCATE dead_letters"],
     ["to change the audit trail", "UPDATE dead_letter_audit SET actor = 'eve'"],
     ["to delete from the audit trail", "DELETE FROM dead_letter_audit"],
     ["to empty the audit trail", "TRUNCATE dead_letter_audit"],
   ])("%s", async (_, statement) => {
-    await bury(db, [letter(1, Buffer.from("y")), letter(2, Buffer.from("z"))]);
+    const { db } = place();
+    await bury(db, [letter(1, Buffer.from("y")), letter(2, Buffer.from("z")), letter(3, Buffer.from("w"))]);
     await purge(db, { ids: ["2"] }, ada);
+    await replay(db, { ids: ["3"] }, { ...ada, publish: async () => undefined });
     await expect(db.query(statement)).rejects.toMatchObject({ code: expect.stringMatching(/^23/) });
     await expect(db.query(`SET session_replication_role = replica; ${statement}`)).rejects.toThrow();
   });
 });
 
 test("a purge without an actor or a reason changes nothing; one with both can be read back", async () => {
+  const { db } = place();
   await bury(db, [letter(1, Buffer.from("secret"))]);
   await expect(purge(db, {}, { actor: " ", reason: "x" })).rejects.toThrow("actor");
   await expect(purge(db, {}, { actor: "x", reason: "" })).rejects.toThrow("reason");
@@ -184,6 +132,7 @@ test("a purge without an actor or a reason changes nothing; one with both can be
 });
 
 test("an edited letter keeps both versions, and sends the new one", async () => {
+  const { db } = place();
   await bury(db, [letter(1, Buffer.from("old"))]);
   await edit(db, "1", Buffer.from("new"), ada);
   const sent: Outgoing[] = [];
@@ -194,6 +143,7 @@ test("an edited letter keeps both versions, and sends the new one", async () => 
 });
 
 test("an alert fires once, not again after a restart, is posted again when the post failed, and resolves", async () => {
+  const { db } = place();
   const posted: Alert[] = [];
   let isDown = true;
   const post = async (alert: Alert): Promise<void> => {
@@ -212,4 +162,40 @@ test("an alert fires once, not again after a restart, is posted again when the p
   await look(0);
   expect(posted.map(({ status }) => status)).toEqual(["firing", "resolved"]);
   expect(posted[1]?.id).toBe(posted[0]?.id);
+});
+
+test("several monitors that start again and again are one: the alert is posted once, and resolved once", async () => {
+  const { db } = place();
+  const posted: Alert[] = [];
+  const errors: unknown[] = [];
+  const start = () =>
+    startAlertMonitor({
+      db,
+      post: async (alert) => void posted.push(alert),
+      threshold: 3,
+      windowMs: 1_500,
+      everyMs: 5,
+      runbook: "here",
+      onError: (error) => errors.push(error),
+    });
+  await bury(db, [letter(1, null), letter(2, null), letter(3, null)]);
+  const until = Date.now() + 2_500;
+  while (Date.now() < until || posted.length < 2) {
+    const stops = [start(), start(), start()];
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    await Promise.all(stops.map((stop) => stop()));
+  }
+  expect(posted.map(({ status }) => status)).toEqual(["firing", "resolved"]);
+  expect(posted[1]?.id).toBe(posted[0]?.id);
+  expect(errors).toEqual([]);
+});
+
+test("a letter whose retries took longer than the alert's window counts when it is buried", async () => {
+  const { db } = place();
+  const posted: Alert[] = [];
+  const longAgo = [{ attempt: 1, at: new Date(Date.now() - 3_600_000).toISOString(), error: "503" }];
+  await bury(db, [letter(1, null, { attempts: longAgo, class: "exhausted" })]);
+  const post = async (alert: Alert) => void posted.push(alert);
+  await lookOnce({ db, post, threshold: 1, windowMs: 60_000, runbook: "here", onError: () => undefined });
+  expect(posted).toMatchObject([{ status: "firing", classes: { exhausted: 1 } }]);
 });

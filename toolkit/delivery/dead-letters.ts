@@ -57,6 +57,9 @@ export function replayOf(record: KafkaRecord): Replay | undefined {
   return { letterId, count, dedupeKey };
 }
 
+/** One key for every delivery of a message and every replay of its letter: its place in Kafka, or the letter's key. */
+export const effectKeyOf = (record: KafkaRecord): string => replayOf(record)?.dedupeKey ?? placeOf(record);
+
 function headerText(record: KafkaRecord, name: string): string | undefined {
   const value = record.headers[name];
   const last = Array.isArray(value) ? value.at(-1) : value;
@@ -104,7 +107,7 @@ async function insert(db: Queryable, letters: readonly DeadLetter[]): Promise<vo
       records.map((record) => JSON.stringify(packHeaders(record.headers))),
       letters.map((letter) => letter.class),
       letters.map((letter) => storableText(letter.message)),
-      letters.map((letter) => (letter.stack === undefined ? null : storableText(letter.stack))),
+      letters.map(stackOf),
       letters.map((letter) => attemptsJson(letter)),
       letters.map((letter) => letter.worker),
       letters.map((letter) => letter.attempts[0]?.at ?? new Date().toISOString()),
@@ -125,7 +128,7 @@ async function comeBack(db: Queryable, letter: DeadLetter, { letterId, count }: 
       count,
       letter.class,
       storableText(letter.message),
-      letter.stack === undefined ? null : storableText(letter.stack),
+      stackOf(letter),
       attemptsJson(letter),
       letter.worker,
     ],
@@ -143,5 +146,9 @@ export async function resolve(db: Queryable, replays: readonly Replay[]): Promis
 
 const attemptsJson = ({ attempts }: DeadLetter): string =>
   JSON.stringify(attempts.map((one) => ({ ...one, error: storableText(one.error) })));
+
+const longestStack = 8_000;
+const stackOf = ({ stack }: DeadLetter): string | null =>
+  stack === undefined ? null : storableText(stack, longestStack);
 
 const placeOf = ({ topic, partition, offset }: KafkaRecord): string => `${topic}/${partition}/${offset}`;

@@ -2,6 +2,7 @@
  * The operator's side of dead letters: list, show, replay, purge, audit. Every change and its entry in the audit
  * trail are one transaction.
  */
+import { createHash } from "node:crypto";
 import { type Database, inTransaction, type Queryable } from "../postgres/open.ts";
 import type { DeadLetterState } from "./dead-letter-schema.ts";
 
@@ -30,6 +31,8 @@ export interface LetterSummary {
   readonly worker: string;
   readonly firstFailedAt: Date;
   readonly lastFailedAt: Date;
+  /** When it became a dead letter. */
+  readonly buriedAt: Date;
   readonly dedupeKey: string;
 }
 
@@ -61,7 +64,7 @@ export interface Responsible {
 
 const summary = `id::text, topic, partition, "offset"::text, class, message, state, replay_count AS "replayCount",
   octet_length(value) AS "valueBytes", worker, first_failed_at AS "firstFailedAt", last_failed_at AS "lastFailedAt",
-  dedupe_key AS "dedupeKey"`;
+  buried_at AS "buriedAt", dedupe_key AS "dedupeKey"`;
 
 /** @param at index of the first parameter */
 export function conditionOf(filter: Filter, at = 1): { readonly sql: string; readonly values: unknown[] } {
@@ -108,8 +111,8 @@ export async function show(db: Queryable, id: string): Promise<Letter | undefine
 }
 
 /**
- * Throws the bytes of dead letters away; who, when, why and what they were stays.
- * @throws TypeError without an actor or a reason, before anything is changed
+ * Throws the bytes of dead letters away; who, when, why and what they were (class, size, SHA-256) stays.
+ * @throws TypeError without an actor or a reason, before anything is changed; a dry run needs neither
  */
 export async function purge(
   db: Database,
@@ -117,7 +120,7 @@ export async function purge(
   responsible: Responsible,
   dryRun = false,
 ): Promise<{ purged: string[] }> {
-  checkResponsible(responsible);
+  if (!dryRun) checkResponsible(responsible);
   const { sql, values } = conditionOf({ ...filter, states: ["dead"] });
   return inTransaction(db, async (connection) => {
     const { rows } = await connection.query<{
@@ -155,9 +158,21 @@ export async function edit(
       [id, value],
     );
     const edited = rows.map((row) => row.id);
-    if (edited.length > 0) await note(connection, "edit", responsible, edited, { bytes: value.length });
+    const sha256 = createHash("sha256").update(value).digest("hex");
+    if (edited.length > 0)
+      await note(connection, "edit", responsible, edited, { bytes: value.length, sha256 });
     return { edited };
   });
+}
+
+/** How many letters there are, by state and class; states and classes without any are left out. */
+export async function count(
+  db: Queryable,
+): Promise<{ readonly state: DeadLetterState; readonly class: string; readonly letters: number }[]> {
+  const { rows } = await db.query(
+    "SELECT state, class, count(*)::int AS letters FROM dead_letters GROUP BY 1, 2 ORDER BY 1, 2",
+  );
+  return rows;
 }
 
 /** Newest first. */

@@ -81,10 +81,7 @@ export async function replay(db: Database, filter: Filter, options: ReplayOption
     const replayed: string[] = [];
     const send = async (letters: readonly Marked[], done: string[]): Promise<void> => {
       await options.publish(letters.map((letter) => outgoing(letter, options.dedupeKeyOf)));
-      await db.query(
-        "UPDATE dead_letters SET published_at = clock_timestamp() WHERE id = ANY($1::bigint[])",
-        [letters.map(({ id }) => id)],
-      );
+      await notePublished(db, letters);
       done.push(...letters.map(({ id }) => id));
       const dueMs = ((resumed.length + replayed.length) * 1_000) / perSecond;
       await delay(Math.max(0, dueMs - (performance.now() - startedAt)));
@@ -139,6 +136,18 @@ async function mark(
     if (marked.length > 0) await note(connection, "replay", responsible, marked, {});
     return rows;
   });
+}
+
+/**
+ * A letter that a worker has locked is leaving the state anyway, and is passed over: waiting for it while holding
+ * others would be a deadlock.
+ */
+async function notePublished(db: Database, letters: readonly Marked[]): Promise<void> {
+  await db.query(
+    `UPDATE dead_letters SET published_at = clock_timestamp() WHERE id IN (
+       SELECT id FROM dead_letters WHERE id = ANY($1::bigint[]) AND state = 'replaying' FOR UPDATE SKIP LOCKED)`,
+    [letters.map(({ id }) => id)],
+  );
 }
 
 function outgoing(letter: Marked, dedupeKeyOf = ({ dedupeKey }: Marked) => dedupeKey): Outgoing {

@@ -1,10 +1,9 @@
-/** `dlq list|show|replay|edit|purge|audit`: the operator's tool on the command line. */
+/** `dlq list|show|replay|edit|purge|audit|serve`: the operator's tool on the command line. */
 import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import { deadLetterSchema } from "../delivery/dead-letter-schema.ts";
 import * as operate from "../delivery/operate.ts";
-import { type ReplayOptions, replay } from "../delivery/replay.ts";
-import { openPublisher } from "../kafka/publisher.ts";
+import { type Publish, replay } from "../delivery/replay.ts";
 import { ensureSchema } from "../postgres/ensure-schema.ts";
 import { type Database, openPostgres } from "../postgres/open.ts";
 import { workerEnv } from "../worker/env.ts";
@@ -26,9 +25,7 @@ export const operations = {
   purge: operate.purge,
   edit: operate.edit,
   audit: operate.audit,
-  replay: (db: Database, filter: operate.Filter, options: ReplayOptions) => replay(db, filter, options),
-  /** False: a purge needs no actor and no reason. */
-  purgeAsks: true,
+  replay,
 };
 export type Operations = typeof operations;
 
@@ -37,6 +34,7 @@ interface Common extends FilterOptions {
   readonly dryRun?: boolean;
   readonly actor?: string;
   readonly reason?: string;
+  readonly all?: boolean;
 }
 
 /**
@@ -55,6 +53,17 @@ export async function operator(args: readonly string[], does: Operations = opera
       await db.end();
     }
   };
+  const withKafka = (work: (db: Database, publish: Publish) => Promise<void>): Promise<void> =>
+    withDatabase(async (db) => {
+      // Only what publishes pays for the client.
+      const { openPublisher } = await import("../kafka/publisher.ts");
+      const publisher = await openPublisher(workerEnv().kafkaBrokers);
+      try {
+        await work(db, publisher.publish);
+      } finally {
+        await publisher.close();
+      }
+    });
   const filtered = (command: Command): Command =>
     command
       .option("--class <name>", "only this class; may be repeated", collected)
@@ -66,10 +75,13 @@ export async function operator(args: readonly string[], does: Operations = opera
 
   filtered(program.command("list").description("Letters without their bytes, oldest first."))
     .option("--limit <n>", "letters shown", positive, 1_000)
-    .action((options: Common & { limit: number }) =>
+    .option("--ids", "only the letters' ids, one a line")
+    .action((options: Common & { limit: number; ids?: boolean }) =>
       withDatabase(async (db) => {
         const found = await does.list(db, filterOf([], options), options.limit);
-        say(options, found, () => listLines(found.letters, found.total));
+        say(options, found, () =>
+          options.ids === true ? found.letters.map(({ id }) => id) : listLines(found.letters, found.total),
+        );
       }),
     );
 
@@ -88,30 +100,25 @@ export async function operator(args: readonly string[], does: Operations = opera
 
   filtered(program.command("replay").description("Send letters to the topic they came from."))
     .argument("[ids...]", "letters; without any, all that the filters find")
+    .option("--all", "all dead letters, without an id or a filter")
     .option("--actor <who>", "for the audit trail", process.env.USER ?? "unknown")
     .option("--reason <why>", "for the audit trail", "replay")
     .option("--rate <n>", "letters a second", positive, 100)
     .option("--max-replays <n>", "leave alone what was replayed this often", positive, 3)
     .option("--dry-run", "only say what would be done")
     .action((ids: string[], options: Common & { rate: number; maxReplays: number }) =>
-      withDatabase(async (db) => {
-        const publisher = await openPublisher(workerEnv().kafkaBrokers);
-        try {
-          const result = await does.replay(db, filterOf(ids, options), {
-            publish: publisher.publish,
-            actor: options.actor ?? "",
-            reason: options.reason ?? "",
-            perSecond: options.rate,
-            maxReplays: options.maxReplays,
-            dryRun: options.dryRun === true,
-          });
-          say(options, result, () => [
-            `${options.dryRun === true ? "would replay" : "replayed"} ${result.replayed.length}, resumed ${result.resumed.length}, ` +
-              `left ${result.capped.length} that were replayed ${options.maxReplays} times or more`,
-          ]);
-        } finally {
-          await publisher.close();
-        }
+      withKafka(async (db, publish) => {
+        const result = await does.replay(db, chosen(ids, options), {
+          publish,
+          ...responsibleOf(options),
+          perSecond: options.rate,
+          maxReplays: options.maxReplays,
+          dryRun: options.dryRun === true,
+        });
+        say(options, result, () => [
+          `${options.dryRun === true ? "would replay" : "replayed"} ${result.replayed.length}, resumed ${result.resumed.length}, ` +
+            `left ${result.capped.length} that were replayed ${options.maxReplays} times or more`,
+        ]);
       }),
     );
 
@@ -119,14 +126,18 @@ export async function operator(args: readonly string[], does: Operations = opera
     .command("edit")
     .description("Keep other bytes beside the original ones, for the next replay.")
     .argument("<id>", "the letter", letterId)
-    .requiredOption("--file <path>", "the new bytes")
+    .option("--file <path>", "the new bytes")
+    .option("--value <text>", "the new bytes as text")
     .requiredOption("--actor <who>", "who does this")
     .requiredOption("--reason <why>", "why")
     .option("--json", "one JSON object")
-    .action((id: string, options: Common & { file: string }) =>
+    .action((id: string, options: Common & { file?: string; value?: string }) =>
       withDatabase(async (db) => {
-        const responsible = { actor: options.actor ?? "", reason: options.reason ?? "" };
-        const result = await does.edit(db, id, await readFile(options.file), responsible);
+        if ((options.file === undefined) === (options.value === undefined)) {
+          throw new Error("the new bytes are needed: --file or --value");
+        }
+        const bytes = Buffer.from(options.value ?? (await readFile(options.file ?? "")));
+        const result = await does.edit(db, id, bytes, responsibleOf(options));
         if (result.edited.length === 0) throw new Error(`letter ${id} is not there, or not dead`);
         say(options, result, () => [`letter ${id} will be replayed with the new bytes`]);
       }),
@@ -136,17 +147,15 @@ export async function operator(args: readonly string[], does: Operations = opera
     program.command("purge").description("Throw the bytes of dead letters away; what they were stays."),
   )
     .argument("[ids...]", "letters; without any, all that the filters find")
+    .option("--all", "all dead letters, without an id or a filter")
     .option("--actor <who>", "who does this (needed)")
     .option("--reason <why>", "why (needed)")
     .option("--dry-run", "only say what would be done")
     .action((ids: string[], options: Common) =>
       withDatabase(async (db) => {
-        const responsible = { actor: options.actor ?? "", reason: options.reason ?? "" };
-        if (does.purgeAsks) operate.checkResponsible(responsible);
-        const result = await does.purge(db, filterOf(ids, options), responsible, options.dryRun === true);
-        say(options, result, () => [
-          `${options.dryRun === true ? "would purge" : "purged"} ${result.purged.length}`,
-        ]);
+        const isDry = options.dryRun === true;
+        const result = await does.purge(db, chosen(ids, options), responsibleOf(options), isDry);
+        say(options, result, () => [`${isDry ? "would purge" : "purged"} ${result.purged.length}`]);
       }),
     );
 
@@ -162,6 +171,23 @@ export async function operator(args: readonly string[], does: Operations = opera
       }),
     );
 
+  program
+    .command("serve")
+    .description("A page on 127.0.0.1 that does all of this.")
+    .option("--port <n>", "where; any that is free by default", positive, 0)
+    .action(({ port }: { port: number }) =>
+      withKafka(async (db, publish) => {
+        const { servePage } = await import("./page/serve.ts");
+        const page = await servePage({ db, publish, does }, port);
+        process.stdout.write(`${page.url}\n`);
+        await new Promise((resolve) => {
+          process.once("SIGINT", resolve);
+          process.once("SIGTERM", resolve);
+        });
+        await page.close();
+      }),
+    );
+
   try {
     await program.parseAsync([...args], { from: "user" });
     return 0;
@@ -171,6 +197,17 @@ export async function operator(args: readonly string[], does: Operations = opera
     return 1;
   }
 }
+
+/** What is to be changed. Nobody changes everything by forgetting a word. */
+function chosen(ids: readonly string[], options: Common): operate.Filter {
+  const filter = filterOf(ids, options);
+  if (Object.keys(filter).length === 0 && options.all !== true) {
+    throw new Error("which letters? Name them, give a filter, or say --all");
+  }
+  return filter;
+}
+
+const responsibleOf = ({ actor = "", reason = "" }: Common): operate.Responsible => ({ actor, reason });
 
 function say(options: Common, value: unknown, lines: () => string[]): void {
   process.stdout.write(options.json === true ? `${JSON.stringify(value)}\n` : `${lines().join("\n")}\n`);

@@ -1,0 +1,158 @@
+/** The judge of the alert: in time, once, with what a person needs at night, and over when it is over. */
+import { z } from "zod";
+import type { Criterion } from "../../harness/lab.ts";
+import { seconds } from "../../harness/verdict/delivery.ts";
+import type { Evidence } from "../../harness/verdict/evidence.ts";
+import { timerAllowanceMs } from "../../harness/verdict/host.ts";
+import { classes } from "./criteria-poison.ts";
+
+/** A look of the worker and the commit of a batch lie that far apart. */
+const slackMs = 300;
+
+/** What a worker posts; more fields are welcome. */
+const posted = z.object({
+  id: z.string().min(1),
+  status: z.enum(["firing", "resolved"]),
+  classes: z.record(z.string(), z.number()),
+  examples: z.array(z.object({ id: z.string(), class: z.string() })),
+  runbook: z.string().min(1),
+});
+
+interface Crossings {
+  /** When the letters of the last window reached the threshold; undefined when they never did. */
+  readonly crossedMs: number | undefined;
+  /** When they had been below half of it, for good. */
+  readonly overMs: number | undefined;
+  /** The most in one window. */
+  readonly most: number;
+}
+
+/** From the commit times of the letters. */
+function crossingsOf(evidence: Evidence): Crossings {
+  const threshold = evidence.parameter("alertThreshold");
+  const windowMs = evidence.parameter("alertWindowMs");
+  const at = [...evidence.table("dead_letters").rows.map(({ committedMs }) => committedMs ?? Number.NaN)]
+    .filter((one) => !Number.isNaN(one))
+    .sort((a, b) => a - b);
+  let from = 0;
+  let most = 0;
+  let crossedMs: number | undefined;
+  for (const [i, now] of at.entries()) {
+    while ((at[from] ?? now) <= now - windowMs) from += 1;
+    const count = i - from + 1;
+    most = Math.max(most, count);
+    if (count >= threshold) crossedMs ??= now;
+  }
+  // Half the threshold are within a window for the last time until the first of them leaves it.
+  const least = Math.ceil(threshold / 2);
+  let overMs: number | undefined;
+  for (let i = at.length - 1; i >= least - 1 && overMs === undefined; i -= 1) {
+    const first = at[i - least + 1] ?? 0;
+    if ((at[i] ?? 0) - first < windowMs) overMs = first + windowMs;
+  }
+  return { crossedMs, overMs, most };
+}
+
+export const alert: Criterion = {
+  id: "alert",
+  claim:
+    "An alert comes within 2 s of the rate crossing its threshold, names the classes and the runbook, does not repeat while it stands, and resolves.",
+  timing: true,
+  judge(evidence) {
+    const withinMs = evidence.parameter("alertWithinMs") + timerAllowanceMs(evidence.record.host);
+    const threshold = evidence.parameter("alertThreshold");
+    const { crossedMs, overMs, most } = crossingsOf(evidence);
+    const came = evidence.record.alerts ?? [];
+    const base = { threshold: `<= ${withinMs}`, unit: "ms after the rate crossed", samples: came.length };
+    const fail = (detail: string, measured: number | null, isLate = false) => ({
+      ...base,
+      measured,
+      verdict: "fail" as const,
+      inexcusable: !isLate,
+      detail,
+      expected:
+        "one POST to ALERT_URL when it begins and one when it is over, with classes, examples and runbook",
+      lookAt: "what the monitor counts, and where it keeps whether it has fired",
+    });
+    if (evidence.table("dead_letters").committedMs.every(Number.isNaN)) {
+      return {
+        ...base,
+        measured: null,
+        verdict: "unknown",
+        detail: "There were no letters, or the database keeps no commit times.",
+      };
+    }
+    if (crossedMs === undefined) {
+      return came.length > 0 && most < threshold * 0.8
+        ? fail(
+            `An alert came, though there were never more than ${most} letters in a window (threshold ${threshold}).`,
+            null,
+          )
+        : {
+            ...base,
+            measured: null,
+            verdict: "unknown",
+            detail: `There were never more than ${most} letters in a window (threshold ${threshold}).`,
+          };
+    }
+    const alerts = came.map(({ atMs, body }) => ({ atMs, read: posted.safeParse(body) }));
+    const unreadable = alerts.find(({ read }) => !read.success);
+    if (unreadable !== undefined) {
+      const issue = unreadable.read.error?.issues[0];
+      return fail(
+        `What was posted at ${seconds(unreadable.atMs)} is no alert: ${issue?.path.join(".")}: ${issue?.message}.`,
+        null,
+      );
+    }
+    const told = alerts.flatMap(({ atMs, read }) =>
+      read.data === undefined ? [] : [{ atMs, ...read.data }],
+    );
+    const first = told.find(({ status }) => status === "firing");
+    if (first === undefined)
+      return fail(`The rate crossed its threshold at ${seconds(crossedMs)}, and no alert came.`, null);
+    const measured = Math.round(first.atMs - crossedMs);
+    if (measured < -slackMs && most < threshold * 0.8)
+      return fail("The alert came before there was a reason.", measured);
+    const repeated = told.find((one, i) => one.status === "firing" && told[i - 1]?.status === "firing");
+    if (repeated !== undefined)
+      return fail(`The alert was repeated at ${seconds(repeated.atMs)}, while it stood.`, measured);
+    const nameless = Object.keys(first.classes).filter((name) => !classes.some((one) => one === name));
+    if (Object.keys(first.classes).length === 0 || nameless.length > 0 || first.examples.length === 0) {
+      return fail(
+        `The alert does not say what it is about: classes ${JSON.stringify(first.classes)}, ${first.examples.length} examples.`,
+        measured,
+      );
+    }
+    if (measured > withinMs)
+      return fail(`The alert came ${measured} ms after the rate had crossed its threshold.`, measured, true);
+    const last = told.at(-1);
+    if (
+      last?.status !== "resolved" ||
+      !told.some(({ id, status }) => id === last.id && status === "firing")
+    ) {
+      const watchedMs = evidence.record.finishedMs - (overMs ?? Number.POSITIVE_INFINITY);
+      return watchedMs < withinMs
+        ? {
+            ...base,
+            measured,
+            verdict: "unknown",
+            detail: `The run ended ${Math.round(watchedMs)} ms after the rate had fallen.`,
+          }
+        : fail(
+            `The rate was low again at ${seconds(overMs ?? 0)}, and the alert was not resolved.`,
+            measured,
+            true,
+          );
+    }
+    return {
+      ...base,
+      measured,
+      verdict: "pass",
+      detail:
+        `The rate crossed its threshold at ${seconds(crossedMs)} (up to ${most} letters in a window); the alert came ${measured} ms later, ` +
+        `named ${Object.entries(first.classes)
+          .map(([name, count]) => `${count} ${name}`)
+          .join(", ")}, and was resolved at ${seconds(last.atMs)}.`,
+    };
+  },
+};
