@@ -4,9 +4,13 @@ import { stopAllOnExit } from "../harness/stack/shutdown.ts";
 import { benchEngine, engineTable } from "./engine.ts";
 import { benchEngineLatency } from "./engine-latency.ts";
 import { benchIngest, ingestTable } from "./ingest.ts";
+import { benchOnce, onceTable } from "./once.ts";
+
+const partNames = ["engine", "drain", "live", "once"] as const;
+type Part = (typeof partNames)[number];
 
 interface Options {
-  readonly only?: "engine" | "drain" | "live";
+  readonly only?: Part;
   readonly messages: number;
   readonly repeats: number;
   readonly json: boolean;
@@ -20,10 +24,14 @@ const whole = (text: string): number => {
 
 const program = new Command("bench")
   .description(
-    "Benchmarks, as ratios within one run: the engine beside a bare loop, and the ingest solution beside a hand-written loop.",
+    "Benchmarks, as ratios within one run: the engine beside a bare loop, the ingest solution beside a hand-written loop, and idempotency keys beside a plain insert.",
   )
-  .addOption(new Option("--only <part>", "one part alone").choices(["engine", "drain", "live"]))
-  .addOption(new Option("--messages <n>", "messages to drain").default(1_000_000).argParser(whole))
+  .addOption(new Option("--only <part>", "one part alone").choices(partNames))
+  .addOption(
+    new Option("--messages <n>", "messages to drain, and a fifth of it to store once")
+      .default(1_000_000)
+      .argParser(whole),
+  )
   .addOption(
     new Option("--repeats <n>", "runs of each arm, of which the median counts").default(3).argParser(whole),
   )
@@ -40,8 +48,7 @@ stopAllOnExit();
 const progress = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
-const wants = (part: "engine" | "drain" | "live"): boolean =>
-  options.only === undefined || options.only === part;
+const wants = (part: Part): boolean => options.only === undefined || options.only === part;
 
 progress(
   wants("engine") ? "engine: memory source -> 4 processors -> batcher of 1,000 -> no-op" : "engine: left out",
@@ -66,4 +73,12 @@ const ingest =
         onProgress: progress,
       });
 if (ingest !== undefined && !options.json) process.stdout.write(`${ingestTable(ingest).join("\n")}\n`);
-if (options.json) process.stdout.write(`${JSON.stringify({ engine, ingest })}\n`);
+const once = wants("once")
+  ? await benchOnce({
+      messages: Math.ceil(options.messages / 5),
+      repeats: options.repeats,
+      onProgress: progress,
+    })
+  : undefined;
+if (once !== undefined && !options.json) process.stdout.write(`${onceTable(once).join("\n")}\n`);
+if (options.json) process.stdout.write(`${JSON.stringify({ engine, ingest, once })}\n`);

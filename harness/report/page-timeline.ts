@@ -28,12 +28,15 @@ export function timeline(record: AnyRecord): Html {
   }).ticks;
   return html`<div class="card timeline">
 <div class="lane"><span>load</span><div class="track tall">${phases.map((phase) => phaseBar(clock, phase, busiest))}${settle}</div></div>
-${faults.map((fault) => faultLane(clock, fault))}
-${workers.map((worker) => workerLane(clock, worker, endMs))}
+${byName(faults).map((these) => faultLane(clock, these))}
+${inLanes(workers, endMs).map((these) => workersLane(clock, these, endMs))}
 <div class="lane axis"><span>since load began</span><div class="ticks">${ticks.map((tick) => html`<span style="left:${clock(tick.value * 1_000).toFixed(2)}%">${tick.label} s</span>`)}</div></div>
 <p class="key">Solid: load, a fault, a worker at work. Hatched: a worker starting, or how long the consequences of a fault may last. Dashed: settling, until everything was committed.</p>
 </div>`;
 }
+
+/** More faults or workers than this share lanes. */
+const mostLanes = 6;
 
 /** Percent of the run's width. */
 type Clock = (ms: number) => number;
@@ -59,21 +62,54 @@ function phaseBar(clock: Clock, { name, startMs, endMs, perSecond }: Phase, busi
   return bar(clock, "load", startMs, endMs, title, text, Math.max(55, (perSecond / busiest) * 100));
 }
 
-function faultLane(clock: Clock, { name, startMs, healMs, clearMs }: Fault): Html {
-  const allowance = `${name}: consequences allowed until ${seconds(clearMs)}`;
-  return html`<div class="lane"><span>${name}</span><div class="track">
-${bar(clock, "fault", startMs, healMs, `${name}, ${seconds(startMs)} to ${seconds(healMs)}`)}
-${bar(clock, "allowance", healMs, clearMs, allowance)}</div></div>`;
+/** A few faults have a lane each; many of one name share one. */
+function byName(faults: readonly Fault[]): Fault[][] {
+  if (faults.length <= mostLanes) return faults.map((fault) => [fault]);
+  return [...new Set(faults.map(({ name }) => name))].map((name) =>
+    faults.filter((fault) => fault.name === name),
+  );
 }
 
-function workerLane(clock: Clock, worker: WorkerRecord, endMs: number): Html {
+function faultLane(clock: Clock, faults: readonly Fault[]): Html {
+  const [first] = faults;
+  const name = faults.length === 1 ? first?.name : `${faults.length} × ${first?.name}`;
+  return html`<div class="lane"><span>${name}</span><div class="track">${faults.map((fault, i) => {
+    const { startMs, healMs, clearMs } = fault;
+    // Where the next one strikes its own window begins.
+    const untilMs = Math.min(clearMs, faults[i + 1]?.startMs ?? clearMs);
+    const allowance = `${fault.name}: consequences allowed until ${seconds(clearMs)}`;
+    return html`
+${bar(clock, "fault", startMs, healMs, `${fault.name}, ${seconds(startMs)} to ${seconds(healMs)}`)}
+${bar(clock, "allowance", healMs, Math.max(healMs, untilMs), allowance)}`;
+  })}</div></div>`;
+}
+
+/** A few workers have a lane each; of many, one that comes takes the lane of one that has gone. */
+function inLanes(workers: readonly WorkerRecord[], endMs: number): WorkerRecord[][] {
+  if (workers.length <= mostLanes) return workers.map((worker) => [worker]);
+  const lanes: WorkerRecord[][] = [];
+  for (const worker of workers) {
+    const free = lanes.find((lane) => (lane.at(-1)?.exit?.atMs ?? endMs) <= worker.startMs);
+    if (free === undefined) lanes.push([worker]);
+    else free.push(worker);
+  }
+  return lanes;
+}
+
+function workersLane(clock: Clock, workers: readonly WorkerRecord[], endMs: number): Html {
+  const [first] = workers;
+  const name = workers.length === 1 ? first?.id : `${first?.id} … ${workers.at(-1)?.id}`;
+  return html`<div class="lane"><span>${name}</span><div class="track">${workers.map((worker) => workerBars(clock, worker, endMs))}</div></div>`;
+}
+
+function workerBars(clock: Clock, worker: WorkerRecord, endMs: number): Html {
   const { id, startMs, readyMs, exit } = worker;
   const leftMs = exit?.atMs ?? endMs;
   const workingMs = readyMs ?? leftMs;
   const ended = exit === null ? "" : `, ended by ${exitWords(exit)} at ${seconds(exit.atMs)}`;
-  return html`<div class="lane"><span>${id}</span><div class="track">
+  return html`
 ${bar(clock, "starting", startMs, workingMs, `${id} starting, ${seconds(startMs)} to ${seconds(workingMs)}`)}
-${readyMs !== null && bar(clock, "worker", readyMs, leftMs, `${id} at work from ${seconds(readyMs)}${ended}`)}</div></div>`;
+${readyMs !== null && bar(clock, "worker", readyMs, leftMs, `${id} at work from ${seconds(readyMs)}${ended}`)}`;
 }
 
 /** "SIGKILL", "exit code 0". */

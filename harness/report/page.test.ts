@@ -238,3 +238,24 @@ function luminance(hex: string): number {
   });
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
+
+test("many kills and their workers share lanes, and are told as a number", () => {
+  const { record, verdict } = simulatedRun("pass");
+  const [fault] = record.faults;
+  const [worker] = record.workers;
+  if (fault === undefined || worker === undefined) throw new Error("the simulated run has neither");
+  const moments = Array.from({ length: 20 }, (_, i) => 2_000 + i * 1_500);
+  const faults = moments.map((at) => ({ ...fault, startMs: at, healMs: at + 100, clearMs: at + 5_000 }));
+  const workers = [0, ...moments].map((startMs, i) => ({
+    ...worker,
+    id: `w${i + 1}`,
+    startMs,
+    readyMs: startMs + 500,
+    exit: { atMs: startMs + 1_400, code: null, signal: "SIGKILL", planned: true, tail: "" },
+  }));
+  const text = page("pass", { record: { ...record, faults, workers }, verdict });
+  expect(words(text)).toContain("through 20 faults (worker killed 20 times)");
+  expect(words(text)).toContain(`20 × ${fault.name}`);
+  expect(words(text)).toContain("w1 … w21");
+  expect(text.split('class="lane"').length - 1).toBe(3);
+});

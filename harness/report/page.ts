@@ -50,8 +50,11 @@ function sentence(record: AnyRecord, { verdict, lab, subject, criteria }: RunVer
   const under = isDrillRecord(record)
     ? html`${counted(record.phases.length, "round")} in ${seconds(loadMs)}`
     : html`${counted(record.ledger.planned, "message")} in ${seconds(loadMs)}`;
-  const faults = record.faults.map((fault) => fault.name);
-  const despite = faults.length > 0 && html`, through ${counted(faults.length, "fault")} (${listed(faults)})`;
+  const times = new Map<string, number>();
+  for (const { name } of record.faults) times.set(name, (times.get(name) ?? 0) + 1);
+  const faults = [...times].map(([name, count]) => (count === 1 ? name : `${name} ${count} times`));
+  const despite =
+    faults.length > 0 && html`, through ${counted(record.faults.length, "fault")} (${listed(faults)})`;
   if (verdict === "pass") {
     return html`The worker <b>${subject}</b> kept all ${all} of the ${lab} lab: ${under}${despite}.`;
   }

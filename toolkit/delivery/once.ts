@@ -15,7 +15,7 @@ import type { Queryable } from "../postgres/open.ts";
 /** Run it with `ensureSchema` at the start of a worker. */
 export const idempotencyKeysSchema = `
   CREATE TABLE IF NOT EXISTS idempotency_keys (
-    key          text        PRIMARY KEY,
+    key          text        COLLATE "C" PRIMARY KEY,
     payload_hash bytea       NOT NULL,
     outcome      jsonb,
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -76,9 +76,9 @@ export async function onceEach<Call extends KeyedCall, Outcome>(
   let open = [...first.values()];
   // More than one round only when a key was cleaned away between the claim and the look.
   while (open.length > 0) {
-    const claimed = await claim(client, open);
-    fresh.push(...open.filter(({ key }) => claimed.has(key)));
-    const others = open.filter(({ key }) => !claimed.has(key));
+    const taken = await claim(client, open);
+    fresh.push(...open.filter((_, i) => !taken.has(i)));
+    const others = open.filter((_, i) => taken.has(i));
     for (const [key, one] of await recall<Outcome>(client, others)) known.set(key, one);
     open = others.filter(({ key }) => !known.has(key));
   }
@@ -109,19 +109,27 @@ function firstOfEachKey<Call extends KeyedCall>(calls: readonly Call[]): Map<str
   return first;
 }
 
-/** Inserts what is not there; gives the keys it inserted. Waits for transactions that hold one of them. */
-async function claim(client: Queryable, calls: readonly KeyedCall[]): Promise<Set<string>> {
-  const { rows } = await client.query<{ key: string }>({
+/**
+ * Inserts the keys that are not there; gives the places in the list of those that are. Waits for transactions that
+ * hold one of them.
+ */
+async function claim(client: Queryable, calls: readonly KeyedCall[]): Promise<Set<number>> {
+  const { rows } = await client.query<{ at: number }>({
     name: "claim idempotency keys",
     text: `
-      INSERT INTO idempotency_keys (key, payload_hash)
-      SELECT key, payload_hash FROM unnest($1::text[], $2::bytea[]) AS call (key, payload_hash)
-      ORDER BY key
-      ON CONFLICT (key) DO NOTHING
-      RETURNING key`,
+      WITH call AS MATERIALIZED (
+        SELECT key COLLATE "C" AS key, payload_hash, at
+        FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS call (key, payload_hash, at)
+      ), claimed AS (
+        INSERT INTO idempotency_keys (key, payload_hash)
+        SELECT key, payload_hash FROM call ORDER BY key
+        ON CONFLICT (key) DO NOTHING
+        RETURNING key
+      )
+      SELECT at::integer FROM call WHERE key NOT IN (SELECT key FROM claimed)`,
     values: [calls.map(({ key }) => key), calls.map(({ payloadHash }) => Buffer.from(payloadHash))],
   });
-  return new Set(rows.map(({ key }) => key));
+  return new Set(rows.map(({ at }) => at - 1));
 }
 
 async function recall<Outcome>(

@@ -1,0 +1,175 @@
+/** idempotency: every event has one effect, through duplicates, races, kills and a replay; and no budget is exceeded. */
+import type { CopyKind, Lab, LabTable, Scenario, WatchedQuery } from "../../harness/lab.ts";
+import { budgetRespected } from "../../harness/verdict/budgets.ts";
+import { lossless } from "../../harness/verdict/delivery.ts";
+import {
+  conflictFlagged,
+  crashSafe,
+  duplicatesDelivered,
+  oneEffectPerKey,
+  raceSafe,
+} from "../../harness/verdict/effects.ts";
+import { replayHarmless } from "../../harness/verdict/replay.ts";
+import { booksChart, budgetsChart, deliveriesChart, effectsChart, killsChart } from "./charts.ts";
+
+/** What an event becomes: money spent, or a payment declined because the budget has no room. Order decides which. */
+const decided = (name: string): LabTable => ({
+  name,
+  columns: [
+    { name: "event_id", sql: "event_id" },
+    { name: "account_id", sql: "account_id" },
+    { name: "amount_cents", sql: "amount_cents" },
+  ],
+  belongs: ({ copy }) => copy?.conflicting !== true,
+  expected: ({ event }) =>
+    event === undefined ? [] : [event.eventId, event.accountId, String(event.amountCents)],
+  key: { by: "event", columns: ["event_id"] },
+});
+
+/** A message that uses an event id again for another payload. */
+const conflicts: LabTable = {
+  name: "key_conflicts",
+  columns: [
+    { name: "topic", sql: "topic" },
+    { name: "partition", sql: "partition" },
+    { name: "offset", sql: `"offset"` },
+    { name: "event_id", sql: "event_id" },
+    { name: "value", sql: "encode(value, 'hex')" },
+  ],
+  belongs: ({ copy }) => copy?.conflicting === true,
+  expected: (message) => [
+    message.topic,
+    String(message.partition),
+    String(message.offset),
+    message.event?.eventId ?? null,
+    message.value()?.toString("hex") ?? null,
+  ],
+  key: { by: "origin", columns: ["topic", "partition", "offset"] },
+};
+
+/** One statement is one snapshot: in each of them every account must balance. */
+const accounts: WatchedQuery = {
+  name: "accounts",
+  columns: ["account_id", "budget_cents", "spent_cents", "booked_cents"],
+  sql: `
+    SELECT account_id, budget_cents, spent_cents, coalesce(booked_cents, 0) AS booked_cents
+    FROM accounts LEFT JOIN (
+      SELECT account_id, sum(amount_cents) AS booked_cents FROM ledger GROUP BY account_id
+    ) AS booked USING (account_id)
+    ORDER BY account_id`,
+  everyMs: 100,
+};
+
+/** @param farMs how long after its original the latest copy comes */
+const copies = (farMs: number): readonly CopyKind[] => [
+  { name: "at once", oneIn: 10, afterMs: [0, 0] },
+  { name: "on two partitions at once", oneIn: 7, afterMs: [0, 0], elsewhere: true },
+  { name: "seconds apart", oneIn: 10, afterMs: [1_000, 3_000] },
+  { name: "far apart", oneIn: 10, afterMs: [farMs / 4, farMs] },
+  // In the same partition, so that the first use of a key is the first for every worker.
+  { name: "with another payload", oneIn: 40, afterMs: [2_000, 5_000], conflicting: true },
+];
+const messages = { accounts: 24, paddingLength: 32, malformedOneIn: 0 };
+const worker = { sessionTimeoutMs: 2_000, concurrency: 2, maxInFlight: 300 };
+// So short that twenty kills fit into a minute: each takes as long as the dead worker's session.
+const brisk = { ...worker, sessionTimeoutMs: 1_500 };
+const meets = ["write", "transaction", "anything"] as const;
+const recoveryMs = 4_000;
+
+const full: Scenario = {
+  workers: 2,
+  load: {
+    ...messages,
+    copies: copies(40_000),
+    phases: [
+      { name: "warm-up", forMs: 2_000, perSecond: 400 },
+      { name: "kills", forMs: 56_000, perSecond: 900 },
+      { name: "calm", forMs: 3_000, perSecond: 900 },
+    ],
+  },
+  faults: [{ kind: "kill-workers", fromMs: 3_000, toMs: 57_000, count: 22, recoveryMs, meets }],
+  worker: brisk,
+  settleMs: 15_000,
+  replay: { withinMs: 30_000 },
+  limits: { minDuplicates: 10_000, minKills: 20, minTwins: 2_000 },
+  arms: [
+    {
+      // The same events in the same order as in the first 16 s above, and a worker that does what it is told each time.
+      name: "unprotected",
+      subject: "unprotected",
+      scenario: {
+        workers: 2,
+        load: {
+          ...messages,
+          copies: copies(40_000),
+          phases: [
+            { name: "warm-up", forMs: 2_000, perSecond: 400 },
+            { name: "kills", forMs: 14_000, perSecond: 900 },
+          ],
+        },
+        faults: [{ kind: "kill-workers", fromMs: 3_000, toMs: 14_000, count: 4, recoveryMs, meets }],
+        worker: brisk,
+        settleMs: 10_000,
+      },
+    },
+  ],
+};
+
+const quick: Scenario = {
+  workers: 2,
+  load: {
+    ...messages,
+    copies: copies(7_000),
+    phases: [
+      { name: "warm-up", forMs: 500, perSecond: 300 },
+      { name: "kills", forMs: 8_000, perSecond: 600 },
+      { name: "calm", forMs: 1_000, perSecond: 600 },
+    ],
+  },
+  faults: [{ kind: "kill-workers", fromMs: 1_000, toMs: 8_200, count: 3, recoveryMs, meets }],
+  worker,
+  settleMs: 8_000,
+  replay: { withinMs: 15_000 },
+  limits: { minDuplicates: 1_000, minKills: 3, minTwins: 200 },
+};
+
+const proof: Scenario = {
+  ...quick,
+  load: {
+    ...messages,
+    copies: copies(4_000),
+    phases: [
+      { name: "warm-up", forMs: 500, perSecond: 300 },
+      { name: "kills", forMs: 5_000, perSecond: 500 },
+    ],
+  },
+  faults: [{ kind: "kill-workers", fromMs: 800, toMs: 5_200, count: 2, recoveryMs, meets }],
+  limits: { minDuplicates: 400, minKills: 2, minTwins: 60 },
+};
+
+const effectTables = ["ledger", "declined"];
+
+const lab: Lab = {
+  name: "idempotency",
+  title: "duplicates ignored, one effect, budgets respected",
+  question:
+    "How does a worker spend money exactly once, when the same payment comes several times, on two partitions at once, and after every crash again?",
+  home: import.meta.url,
+  partitions: 4,
+  profiles: { quick, full },
+  proof,
+  tables: [decided("ledger"), decided("declined"), conflicts],
+  watches: [accounts],
+  criteria: [
+    lossless,
+    duplicatesDelivered(effectTables),
+    oneEffectPerKey(effectTables),
+    budgetRespected("accounts", "declined"),
+    raceSafe(effectTables),
+    crashSafe(effectTables),
+    conflictFlagged(effectTables, "key_conflicts"),
+    replayHarmless("accounts"),
+  ],
+  charts: [effectsChart, deliveriesChart, killsChart, budgetsChart, booksChart],
+};
+export default lab;
