@@ -4,6 +4,7 @@
  * (A whole number written as `1.5e3` passes, and is refused by Postgres: that goes to `rejected_messages` too.)
  */
 import { isUtf8 } from "node:buffer";
+import { isPlainPayment } from "./payment-scan.ts";
 
 const uuid = /^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$/;
 /** ISO 8601 with date, time and offset; without an offset a time means something else on every server. */
@@ -13,6 +14,11 @@ const iso8601 =
 /** What is wrong with a message's value, in one line; undefined for a well-formed payment. */
 export function problemOf(value: Buffer | null): string | undefined {
   if (value === null) return "the message has no value";
+  return isPlainPayment(value) ? undefined : problemOfParsed(value);
+}
+
+/** The same of any value, the long way: by parsing it. */
+export function problemOfParsed(value: Buffer): string | undefined {
   if (value.length === 0) return "the value is empty";
   if (!isUtf8(value)) return "the value is not UTF-8";
   const text = value.toString();

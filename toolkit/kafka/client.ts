@@ -3,6 +3,7 @@ import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { type ISocketFactory, Kafka, type LogEntry, logLevel, type RetryOptions } from "kafkajs";
 import { type Log, sparingly } from "../worker/log.ts";
+import type { FetchTap } from "./fetch-tap.ts";
 
 export interface ClientOptions {
   /** `host:port` each. */
@@ -11,7 +12,12 @@ export interface ClientOptions {
   readonly requestTimeoutMs: number;
   readonly retry: RetryOptions;
   readonly log: Log;
+  /** Gets what the brokers send. */
+  readonly tap?: FetchTap;
 }
+
+/** What is read from a socket at once at most; it is copied from there, and the place used again. */
+const readBytes = 128 * 1024;
 
 export interface Client {
   readonly kafka: Kafka;
@@ -27,7 +33,9 @@ export function createClient(options: ClientOptions): Client {
     if (destroyed) throw closedError();
     const socket = ssl
       ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
-      : connect({ host, port }, onConnect);
+      : options.tap === undefined
+        ? connect({ host, port }, onConnect)
+        : connectTapped(options.tap, host, port, onConnect);
     // Requests are small and waited for: Nagle's algorithm would hold them back.
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 10_000);
@@ -56,6 +64,27 @@ export function createClient(options: ClientOptions): Client {
       for (const socket of sockets) socket.destroy(closedError());
     },
   };
+}
+
+/** A connection whose bytes are read into one buffer, again and again, and come to kafkajs through the tap. */
+function connectTapped(tap: FetchTap, host: string, port: number, onConnect: () => void): Socket {
+  let feed: (chunk: Uint8Array) => void = () => {};
+  const socket = connect(
+    {
+      host,
+      port,
+      onread: {
+        buffer: Buffer.allocUnsafeSlow(readBytes),
+        callback(count, buffer) {
+          feed(buffer.subarray(0, count));
+          return true;
+        },
+      },
+    },
+    onConnect,
+  );
+  ({ feed } = tap.attach(socket));
+  return socket;
 }
 
 const closedError = () => new Error("the Kafka client is closed");

@@ -29,6 +29,7 @@ function setUp(maxBytesInWork = 1_000_000, fetchIntervalMs = 0) {
     maxBytesInWork,
     fetchIntervalMs,
     clock,
+    batchOf: () => undefined,
     deliver: (messages) => delivered.push(messages),
     beganAnew: () => {},
   });

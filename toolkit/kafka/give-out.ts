@@ -1,9 +1,11 @@
 /** Gives the records of a fetch to the pipeline as it asks for them, and keeps kafkajs waiting meanwhile. */
-import type { EachBatchPayload, KafkaMessage } from "kafkajs";
+import type { EachBatchPayload } from "kafkajs";
 import type { Clock } from "../pipeline/clock.ts";
 import { Message } from "../pipeline/message.ts";
 import { admits, type HeldPartition, type Holdings } from "./holdings.ts";
-import { type KafkaRecord, kafkaRecord, recordBytes } from "./record.ts";
+import { type KafkaRecord, recordBytes } from "./record.ts";
+import type { RecordBatch } from "./record-batch.ts";
+import { createRecordReader, type RecordReader } from "./record-reader.ts";
 
 export type KafkaMessageIn = Message<Buffer | null, KafkaRecord>;
 
@@ -13,6 +15,8 @@ export interface GiverOptions {
   /** Shortest time between two fetches that bring little. */
   readonly fetchIntervalMs: number;
   readonly clock: Clock;
+  /** The batch for which a value that kafkajs has decoded stands, if it does; see `FetchTap`. */
+  readonly batchOf: (value: Buffer | null) => RecordBatch | undefined;
   readonly deliver: (messages: KafkaMessageIn[]) => void;
   /** The offsets of this partition went back: its log is another one. */
   readonly beganAnew: (held: HeldPartition) => void;
@@ -21,10 +25,8 @@ export interface GiverOptions {
 /** What one fetch brought of one partition, as it is being given out. */
 interface Hold {
   readonly payload: EachBatchPayload;
-  readonly messages: readonly KafkaMessage[];
+  readonly records: RecordReader;
   readonly held: HeldPartition;
-  /** Index of the next message to give out. */
-  at: number;
   readonly release: (error?: unknown) => void;
 }
 
@@ -78,19 +80,24 @@ export function createGiver(options: GiverOptions): Giver {
     if (closed) return Promise.resolve();
     // Fetched before the partition was lost: not to be given out, and the position is not to be moved either.
     if (found === undefined || !holdings.active) return letStrayPass(payload);
-    if (!admits(found, Number(messages[0]?.offset))) return Promise.resolve();
-    const last = Number(messages.at(-1)?.offset);
+    const records = createRecordReader({
+      topic,
+      partition,
+      fetched: messages.map((message) => options.batchOf(message.value) ?? message),
+      fromOffset: fetchedOffset(payload),
+    });
+    if (!admits(found, records.firstOffset)) return Promise.resolve();
     let held = found;
-    if (found.position !== undefined && last < found.position) {
+    if (found.position !== undefined && records.lastOffset < found.position) {
       held = holdings.restart(found);
       options.beganAnew(held);
     }
     fetched ??= { holds: [], current: 0, messages: 0, arrivedAt: clock.now() };
-    fetched.messages += messages.length;
+    fetched.messages += records.count;
     const { holds } = fetched;
     return new Promise((resolve, reject) => {
       const release = (error?: unknown) => (error === undefined ? resolve() : reject(error));
-      holds.push({ payload, messages, held, at: 0, release });
+      holds.push({ payload, records, held, release });
       pump();
     });
   }
@@ -99,16 +106,17 @@ export function createGiver(options: GiverOptions): Giver {
 
   function pump(): void {
     for (let hold = currentHold(); hold !== undefined && !hold.held.revoked; hold = currentHold()) {
-      const { messages, payload } = hold;
-      if (hold.at === messages.length) {
+      const { records, payload } = hold;
+      if (records.isDone) {
+        payload.resolveOffset(String(records.passed));
         given();
         continue;
       }
       if (demand === 0 || paused || stopped) return;
-      const from = hold.at;
-      const made = next(hold, Math.min(demand, messages.length - from));
-      if (hold.at === from) return;
-      payload.resolveOffset(messages[hold.at - 1]?.offset ?? "");
+      const before = records.read;
+      const made = next(hold, demand);
+      if (records.read === before) return;
+      payload.resolveOffset(String(records.passed));
       demand -= made.length;
       if (made.length > 0) options.deliver(made);
     }
@@ -137,24 +145,21 @@ export function createGiver(options: GiverOptions): Giver {
   }
 
   /** Makes messages of the next `count` records; of fewer, when those in work weigh too much. */
-  function next(from: Hold, count: number): KafkaMessageIn[] {
-    const { held } = from;
+  function next({ held, records }: Hold, count: number): KafkaMessageIn[] {
     const made: KafkaMessageIn[] = [];
-    const end = from.at + count;
     let bytes = holdings.bytesInWork();
-    for (; from.at < end && bytes <= options.maxBytesInWork; from.at++) {
-      const raw = from.messages[from.at];
-      if (raw === undefined) break;
-      const record = kafkaRecord(held.topic, held.partition, raw);
+    const before = bytes;
+    while (made.length < count && bytes <= options.maxBytesInWork) {
+      const record = records.next();
+      if (record === undefined) break;
       // Given out before a lost connection made kafkajs fetch them again.
       if (held.position !== undefined && record.offset < held.position) continue;
-      const weight = recordBytes(record);
-      bytes += weight;
-      held.bytesInWork += weight;
+      bytes += recordBytes(record);
       held.position = record.offset + 1;
       held.tracker.started(record.offset);
       made.push(new Message(record.value, record, held, record.offset));
     }
+    held.bytesInWork += bytes - before;
     return made;
   }
 
@@ -190,6 +195,11 @@ export function createGiver(options: GiverOptions): Giver {
       release();
     },
   };
+}
+
+/** The offset that was asked for. The broker sends the whole batch that it is in; kafkajs keeps it, and does not tell. */
+function fetchedOffset({ batch }: EachBatchPayload): number {
+  return Number("fetchedOffset" in batch ? batch.fetchedOffset : batch.messages[0]?.offset);
 }
 
 /** Either kafkajs joins again meanwhile, or the heartbeat, when one is due, tells it that it has to. */

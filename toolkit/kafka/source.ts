@@ -21,6 +21,7 @@ import { type Log, logToStderr, messageOf, sparingly } from "../worker/log.ts";
 import { createClient } from "./client.ts";
 import { createCommitter } from "./committer.ts";
 import { kafkaTrouble } from "./errors.ts";
+import { createFetchTap } from "./fetch-tap.ts";
 import { createGiver } from "./give-out.ts";
 import { createHoldings, type HeldPartition } from "./holdings.ts";
 import { createMembership } from "./membership.ts";
@@ -82,6 +83,7 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
   const clock = systemClock;
 
   const holdings = createHoldings();
+  const tap = createFetchTap();
   let sink: SourceSink<Buffer | null, KafkaRecord> | undefined;
   let closed = false;
   /** When something was finished or asked for last, or work began after there was none. */
@@ -97,6 +99,7 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
     maxBytesInWork: options.maxBytesInWork ?? 64 * 1024 * 1024,
     fetchIntervalMs: options.fetchIntervalMs ?? 5,
     clock,
+    batchOf: tap.batchOf,
     deliver(messages) {
       if (holdings.inWork() === messages.length) progressAt = clock.now();
       sink?.deliver(messages);
@@ -131,6 +134,7 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
       requestTimeoutMs: Math.max(sessionTimeoutMs, 5_000),
       retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: 8 },
       log,
+      tap,
     }),
     topic,
     groupId,
@@ -228,12 +232,14 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
     },
     acknowledge(messages) {
       progressAt = clock.now();
+      let moved: HeldPartition | undefined;
       for (const message of messages) {
         const held = message.assignment as HeldPartition;
         if (held.revoked) continue;
         held.tracker.finished(message.offset);
         held.bytesInWork -= recordBytes(message.origin);
-        committer.moved(held);
+        if (held !== moved) committer.moved(held);
+        moved = held;
       }
       giver.pump();
     },
