@@ -20,12 +20,14 @@ const decodeResponse = {
 };
 type Version = keyof typeof decodeResponse;
 
+/** kafkajs confuses a header of such a name with what every object has. */
+const isPlainName = (name: string) => !(name in {});
 const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
 const anyRecord = fc.record({
   key: fc.option(bytes),
   value: fc.option(bytes),
   headers: fc.dictionary(
-    fc.string({ maxLength: 8 }).filter((name) => name !== "__proto__"),
+    fc.string({ maxLength: 8 }).filter(isPlainName),
     fc.oneof(bytes, fc.array(bytes, { minLength: 2, maxLength: 3 })),
     { maxKeys: 2 },
   ),
