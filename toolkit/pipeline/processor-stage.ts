@@ -28,8 +28,8 @@ export interface ProcessorOptions {
 /**
  * One processor: one message at a time through `process`, without a promise where the handler returns none.
  *
- * What is done is sent on before a promise is waited for, so that a fast message never waits for a slow one that came
- * after it in the same chunk.
+ * What is done is sent on when the event loop has gone round at the latest, also while a promise is waited for: a fast
+ * message never waits for a slow one that came after it in the same chunk.
  */
 export class Processor {
   readonly inlet: Inlet<AnyMessage>;
@@ -39,6 +39,10 @@ export class Processor {
   /** Name of the batcher, where there is one with one lane: nothing is to be looked up then. */
   readonly #onlyBatcher: string | undefined;
   #isRetired = false;
+  /** Of an asynchronous handler: what is done and not yet sent on. */
+  #done: AnyMessage[] = [];
+  #doneFailed: AnyMessage[] | undefined;
+  #isSendingOn = false;
 
   constructor(options: ProcessorOptions) {
     const { plan, name, scheduler, routes } = options;
@@ -127,13 +131,9 @@ export class Processor {
     let message = first;
     let result: unknown = pending;
     let next = 0;
-    let passing: AnyMessage[] = [];
-    let failed: AnyMessage[] | undefined;
     for (;;) {
       if (isThenable(result)) {
-        this.#pass(passing, failed);
-        passing = [];
-        failed = undefined;
+        this.#sendOnSoon();
         try {
           result = await result;
         } catch (error) {
@@ -141,9 +141,9 @@ export class Processor {
         }
       }
       if (result !== message) message.fail(notTheMessage(result));
-      if (this.#isPassing(message)) passing.push(message);
-      else if (failed === undefined) failed = [message];
-      else failed.push(message);
+      if (this.#isPassing(message)) this.#done.push(message);
+      else if (this.#doneFailed === undefined) this.#doneFailed = [message];
+      else this.#doneFailed.push(message);
 
       while (rest[next]?.assignment.revoked === true) {
         account.dropped(1);
@@ -153,10 +153,31 @@ export class Processor {
       message = rest[next++] as AnyMessage;
       result = message.failure === undefined ? this.#call(message) : message;
     }
-    this.#pass(passing, failed);
+    this.#sendOn();
     if (!this.#isRetired) return;
     if (next < rest.length) source.putBack(rest.slice(next));
     this.#options.onRetired();
+  }
+
+  /**
+   * Sends on what is done, at the end of this turn of the event loop: a handler whose promises are settled by then
+   * (a cache, a lock that was free) has its messages go on together, and one that waits for a socket keeps nothing up.
+   */
+  #sendOnSoon(): void {
+    if (this.#isSendingOn || (this.#done.length === 0 && this.#doneFailed === undefined)) return;
+    this.#isSendingOn = true;
+    setImmediate(() => {
+      this.#isSendingOn = false;
+      this.#sendOn();
+    });
+  }
+
+  #sendOn(): void {
+    const done = this.#done;
+    const failed = this.#doneFailed;
+    this.#done = [];
+    this.#doneFailed = undefined;
+    this.#pass(done, failed);
   }
 
   #call(message: AnyMessage): unknown {
