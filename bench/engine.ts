@@ -11,6 +11,7 @@ import { pathToFileURL } from "node:url";
 import { startPipeline } from "../toolkit/pipeline/pipeline.ts";
 import { benchEngineLatency } from "./engine-latency.ts";
 import { type BenchMessage, chunkSource, makeChunks } from "./engine-source.ts";
+import { median } from "./median.ts";
 
 export interface EngineCase {
   readonly handler: "sync" | "async";
@@ -168,11 +169,6 @@ function bareSink() {
       return written;
     },
   };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] as number;
 }
 
 /** The figures as a table. */

@@ -117,12 +117,6 @@ function exitOf(child: ChildProcess): (deadlineMs: number) => Promise<number | s
   };
 }
 
-export function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const upper = sorted[sorted.length >> 1] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[(sorted.length >> 1) - 1] ?? Number.NaN) + upper) / 2;
-}
-
 export async function untilTrue(
   what: string,
   deadlineMs: number,

@@ -1,7 +1,8 @@
 /** Drain: a topic that is full is emptied into a table; how fast, and at what cost. */
 import type { Admin, Kafka } from "kafkajs";
 import type { Stack } from "../harness/stack/stack.ts";
-import { type ArmName, arms, median, startArm, untilTrue } from "./ingest-arm.ts";
+import { type ArmName, arms, startArm, untilTrue } from "./ingest-arm.ts";
+import { median } from "./median.ts";
 
 const partitions = 4;
 const messageBytes = 230;

@@ -5,7 +5,8 @@ import { prepareLoad } from "../harness/load/load.ts";
 import { planMessages } from "../harness/load/messages.ts";
 import { dueTimes, schedule } from "../harness/load/schedule.ts";
 import type { Stack } from "../harness/stack/stack.ts";
-import { type ArmName, arms, median, startArm, untilTrue } from "./ingest-arm.ts";
+import { type ArmName, arms, startArm, untilTrue } from "./ingest-arm.ts";
+import { median } from "./median.ts";
 
 const partitions = 4;
 const perSecond = 5_000;

@@ -13,7 +13,7 @@ import type { KafkaRecord } from "../toolkit/kafka/record.ts";
 import { Message } from "../toolkit/pipeline/message.ts";
 import { jsonArray } from "../toolkit/postgres/json-array.ts";
 import { type Database, inTransaction, openPostgres } from "../toolkit/postgres/open.ts";
-import { median } from "./ingest-arm.ts";
+import { median } from "./median.ts";
 
 const batchSize = 1_500;
 const writers = 2;

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, truncateSync, unlinkSync } from "node:fs";
+import { existsSync, readdirSync, truncateSync, unlinkSync, utimesSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -99,4 +99,21 @@ it("says that the disk is full when that is why", async () => {
   await expect(storedFolder(cache, run, place, full, ignore)).rejects.toThrow(
     /the disk is full.*sluice-store-/,
   );
+});
+
+it("removes other versions when a new one is made, if nobody has used them for two weeks", async () => {
+  const { make } = maker();
+  const used = (daysAgo: number) => new Date(Date.now() - daysAgo * 86_400_000);
+  const kept = await storedFolder(cache, run, { kind: "things", key: "kept" }, make, ignore);
+  const old = await storedFolder(cache, run, { kind: "things", key: "old" }, make, ignore);
+  const other = await storedFolder(cache, run, { kind: "others", key: "old" }, make, ignore);
+  for (const folder of [old, other]) utimesSync(join(folder, "manifest.json"), used(15), used(15));
+  utimesSync(join(kept, "manifest.json"), used(15), used(15));
+  // To use one marks it as used.
+  await storedFolder(cache, run, { kind: "things", key: "kept" }, make, ignore);
+  expect([kept, old, other].map(existsSync)).toEqual([true, true, true]);
+  await storedFolder(cache, run, { kind: "things", key: "new" }, make, ignore);
+  expect([kept, old, other].map(existsSync)).toEqual([true, false, true]);
+  await run.stop();
+  expect(readdirSync(join(cache, "runs"))).toEqual([]);
 });

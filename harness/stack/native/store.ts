@@ -3,9 +3,10 @@
  *
  * Each is made below the run's own folder and renamed into place, so nobody ever sees half of one; what a
  * dead harness had begun goes with its run. A manifest in it lists every file with its size: a folder that lost a
- * file, or holds a cut one, is made again.
+ * file, or holds a cut one, is made again. The manifest's time is that of the folder's last use: when another version of
+ * something is made, those that nobody has used for long are removed.
  */
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StackProgress } from "../stack.ts";
@@ -14,6 +15,8 @@ import { identify, isAlive } from "./identity.ts";
 import type { Run } from "./run.ts";
 
 const manifestName = "manifest.json";
+/** Two weeks: branches with other versions are still at hand, and years of updates do not fill the disk. */
+const unusedForMs = 14 * 24 * 3_600_000;
 
 /**
  * The folder `<cache>/<kind>/<key>`, made by `make` when it is not there or not whole.
@@ -29,13 +32,13 @@ export async function storedFolder(
   onProgress: StackProgress,
 ): Promise<string> {
   const target = join(cache, place.kind, place.key);
-  if ((await check(target)) === undefined) return target;
+  if ((await check(target)) === undefined) return used(target);
   await mkdir(join(cache, place.kind), { recursive: true, mode: 0o755 });
   const tellWho = (pid: string): void =>
     onProgress(`waiting for another run (process ${pid}) that prepares the same`);
   return withLock(`${target}.lock`, tellWho, async () => {
     const fault = await check(target);
-    if (fault === undefined) return target;
+    if (fault === undefined) return used(target);
     if (fault !== "absent") {
       onProgress(`the cached ${place.kind} folder is broken (${fault}): making it again`);
       await rename(target, join(run.folder, `broken-${place.kind}`));
@@ -46,11 +49,34 @@ export async function storedFolder(
       await make(draft);
       await writeManifest(draft);
       await rename(draft, target);
+      await removeUnused(cache, run, place);
     } catch (error) {
       throw diskFull(error, cache) ?? error;
     }
     return target;
   });
+}
+
+async function used(folder: string): Promise<string> {
+  const now = new Date();
+  // Another user's folder can be used and not be marked; and it can have gone at this moment.
+  await utimes(join(folder, manifestName), now, now).catch(() => undefined);
+  return folder;
+}
+
+/** Moves what nobody has used for long into the run's own folder, with which it goes. */
+async function removeUnused(
+  cache: string,
+  run: Run,
+  { kind, key }: { readonly kind: string; readonly key: string },
+): Promise<void> {
+  for (const name of await readdir(join(cache, kind))) {
+    if (name === key) continue;
+    const folder = join(cache, kind, name);
+    const manifest = await stat(join(folder, manifestName)).catch(() => undefined);
+    if (manifest === undefined || Date.now() - manifest.mtimeMs < unusedForMs) continue;
+    await rename(folder, join(run.folder, `old-${kind}-${name}`)).catch(() => undefined);
+  }
 }
 
 async function writeManifest(folder: string): Promise<void> {
