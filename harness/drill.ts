@@ -42,14 +42,18 @@ export interface DrillRun {
   parameter(name: string): number;
   /** Starts the subject with these variables beside the harness's own. Rejects when it cannot be started. */
   start(environment: Readonly<Record<string, string>>): Promise<WorkerProcess>;
-  /** Notes that the subject does its work from now on. */
-  ready(): void;
+  /**
+   * Waits until the subject does its work, and notes since when it does.
+   * @param what completes "waited for ..."
+   * @throws CannotRun with the end of its output when that does not come within 15 s
+   */
+  untilReady(what: string, probe: () => Promise<boolean> | boolean): Promise<void>;
   /** SIGKILL to the subject; resolves when it is gone. */
   kill(): Promise<void>;
   /** SIGTERM to the subject, and SIGKILL after 10 s; resolves when it is gone. */
   terminate(): Promise<void>;
-  /** The load begins: all times count from here. Call it once. */
-  begin(): void;
+  /** The load begins in so many ms (default 0): all times count from then. Call it once. */
+  begin(inMs?: number): void;
   /** Milliseconds since `begin`; negative before it. */
   now(): number;
   /** Epoch milliseconds of `begin`. */

@@ -23,8 +23,8 @@ const drill: Drill<{ readonly livedMs: number }> = {
   seen: z.object({ livedMs: z.number() }),
   async observe(run) {
     const subject = await run.start({ GREETING: "hello" });
+    await run.untilReady("the subject to run", () => subject.exit() === undefined);
     run.begin();
-    run.ready();
     await until(
       "the subject to have lived long enough",
       () => run.now() > run.parameter("forMs") || subject.exit() !== undefined,

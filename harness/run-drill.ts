@@ -1,18 +1,21 @@
 /** From a drill and a subject to a record: the subject's process, what the drill sees of it, and the host meanwhile. */
 import { mkdirSync } from "node:fs";
-import { Interrupted } from "./cannot-run.ts";
+import { CannotRun, Interrupted } from "./cannot-run.ts";
 import { type Drill, type DrillRun, numberOf, type Observation } from "./drill.ts";
 import type { Profile } from "./lab.ts";
 import { calibrate, describeHost, watchHost } from "./probe/host.ts";
 import { descendantsOf, type ProcessUsage, processTable } from "./probe/processes.ts";
 import { type DrillRecord, recordVersion } from "./record/record.ts";
+import { messageOf } from "./stack/readiness.ts";
 import { stopAtExit } from "./stack/shutdown.ts";
 import { type Crew, createCrew } from "./subject/crew.ts";
 import { openWorkerBook } from "./subject/remember.ts";
 import type { Subject } from "./subject/resolve.ts";
+import { until } from "./until.ts";
 import type { Progress } from "./watch.ts";
 
 const sampleEveryMs = 100;
+const readyWithinMs = 15_000;
 
 export interface DrillOptions {
   readonly drill: Drill;
@@ -103,13 +106,22 @@ async function observe(
       setEnvironment(environment);
       return crew.start();
     },
-    ready: () => crew.markReady(),
+    async untilReady(what, probe) {
+      try {
+        await until(what, probe, { timeoutMs: readyWithinMs, everyMs: 20, signal });
+      } catch (error) {
+        signal.throwIfAborted();
+        const tail = crew.running()[0]?.tail() ?? "";
+        throw new CannotRun(messageOf(error), tail === "" ? [] : [`its last output:\n${tail}`]);
+      }
+      crew.markReady();
+    },
     async kill() {
       await crew.kill();
     },
     terminate: () => crew.terminateAll(),
-    begin() {
-      startedAt = Date.now();
+    begin(inMs = 0) {
+      startedAt = Date.now() + inMs;
     },
     now: () => Date.now() - startedAt,
     get startedAt() {

@@ -14,7 +14,7 @@ export interface AttachedGateway {
   readonly url: string;
   start(atEpochMs: number): void;
   /** What came since the load began, attributed to the run's messages. */
-  record(messages: Messages): Promise<GatewayRecord>;
+  record(messages: Pick<Messages, "length" | "eventId">): Promise<GatewayRecord>;
 }
 
 /**
@@ -22,7 +22,7 @@ export interface AttachedGateway {
  * @param signal ends the gateway
  */
 export async function attachGateway(
-  scenario: Scenario,
+  scenario: Pick<Scenario, "gateway" | "load" | "worker">,
   seed: number,
   partitions: number,
   signal: AbortSignal,

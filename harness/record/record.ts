@@ -121,7 +121,7 @@ const workerProcess = z.object({
 });
 
 /** What reached the downstream service, in labs that have one. */
-const gateway = z.object({
+export const gatewaySchema = z.object({
   /** From `startMs` on a call took `workMs`. */
   steps: z.array(z.object({ startMs: ms, workMs: z.number() })),
   /** What a call cost beyond the gateway's work, before the load: same host, as many calls at once as the worker makes. */
@@ -227,7 +227,7 @@ const runSchema = z.object({
     z.object({ atMs: ms, service: serviceName, toServiceBytes: count, toWorkerBytes: count }),
   ),
   workers: z.array(workerProcess),
-  gateway: gateway.optional(),
+  gateway: gatewaySchema.optional(),
   groupSamples: z.array(groupSample).optional(),
   /** In labs with an operator; the tables above were read before the first step. */
   operation: z.array(operationStep).optional(),
@@ -280,7 +280,7 @@ export type Fault = z.infer<typeof fault>;
 export type Ledger = z.infer<typeof ledger>;
 export type TableRecord = z.infer<typeof table>;
 export type CommitSample = z.infer<typeof commitSample>;
-export type GatewayRecord = z.infer<typeof gateway>;
+export type GatewayRecord = z.infer<typeof gatewaySchema>;
 export type GroupSample = z.infer<typeof groupSample>;
 export type OperationStep = z.infer<typeof operationStep>;
 export type AlertRecord = z.infer<typeof alert>;

@@ -1,5 +1,5 @@
 /** From observations to points: rates, percentiles over time, and the shaded windows of a record. */
-import type { RunRecord } from "../record/record.ts";
+import type { AnyRecord } from "../record/record.ts";
 import type { Chart } from "./chart.ts";
 
 type Point = readonly [x: number, y: number];
@@ -51,7 +51,7 @@ export function percentilesOverTime(
 }
 
 /** Phases, and fault windows from the fault until its consequences had to be over; in seconds. */
-export function bandsOf({ phases, faults }: RunRecord): NonNullable<Chart["bands"]> {
+export function bandsOf({ phases, faults }: AnyRecord): NonNullable<Chart["bands"]> {
   return [
     ...phases.map(({ name, startMs, endMs }) => ({
       label: name,

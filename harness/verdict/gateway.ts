@@ -1,8 +1,10 @@
 /** Judges of what reached the downstream service. */
 import type { Criterion } from "../lab.ts";
+import type { GatewayRecord } from "../record/record.ts";
 import { describe, isUnread, seconds } from "./delivery.ts";
 import { gatewayOf } from "./flow.ts";
 import { unfitness } from "./host.ts";
+import type { Finding } from "./verdict.ts";
 
 const shown = 5;
 
@@ -66,42 +68,43 @@ export const everyEventAccepted: Criterion = {
 export const boundedConcurrency: Criterion = {
   id: "bounded-concurrency",
   claim: "Gateway calls at once never exceeded WORKER_CONCURRENCY.",
-  judge(evidence) {
-    const limit = evidence.parameter("workerConcurrency");
-    const { attempts } = gatewayOf(evidence);
-    const over: number[] = [];
-    let most = 0;
-    for (const [i, open] of attempts.open.entries()) {
-      if (open > limit) over.push(i);
-      most = Math.max(most, open);
-    }
-    const base = {
-      measured: most,
-      threshold: `<= ${limit}`,
-      unit: "calls at once",
-      samples: attempts.open.length,
-    };
-    if (base.samples === 0) return { ...base, verdict: "unknown", detail: "The worker made no call." };
-    if (over.length === 0) {
-      // A worker that never used its places was never tempted to take more.
-      return most < limit
-        ? {
-            ...base,
-            verdict: "unknown",
-            detail: `Never more than ${most} calls were open: the bound was not put to the test.`,
-          }
-        : { ...base, verdict: "pass", detail: `${base.samples} calls; at most ${most} were open at once.` };
-    }
-    return {
-      ...base,
-      verdict: "fail",
-      detail: `${over.length} of ${base.samples} calls came while ${limit} or more were open; at most ${most} were.`,
-      offending: over
-        .slice(0, shown)
-        .map((i) => `at ${seconds(attempts.arrivedMs[i] ?? 0)} a call was one of ${attempts.open[i]}`),
-      expected: `at most ${limit} calls at once, however many events wait`,
-      lookAt:
-        "what decides how many calls are started: the number of events at hand, or the number of free places",
-    };
-  },
+  judge: (evidence) => concurrencyOf(gatewayOf(evidence).attempts, evidence.parameter("workerConcurrency")),
 };
+
+/** Whether calls at once stayed within the limit. */
+export function concurrencyOf(attempts: GatewayRecord["attempts"], limit: number): Finding {
+  const over: number[] = [];
+  let most = 0;
+  for (const [i, open] of attempts.open.entries()) {
+    if (open > limit) over.push(i);
+    most = Math.max(most, open);
+  }
+  const base = {
+    measured: most,
+    threshold: `<= ${limit}`,
+    unit: "calls at once",
+    samples: attempts.open.length,
+  };
+  if (base.samples === 0) return { ...base, verdict: "unknown", detail: "The worker made no call." };
+  if (over.length === 0) {
+    // A worker that never used its places was never tempted to take more.
+    return most < limit
+      ? {
+          ...base,
+          verdict: "unknown",
+          detail: `Never more than ${most} calls were open: the bound was not put to the test.`,
+        }
+      : { ...base, verdict: "pass", detail: `${base.samples} calls; at most ${most} were open at once.` };
+  }
+  return {
+    ...base,
+    verdict: "fail",
+    detail: `${over.length} of ${base.samples} calls came while ${limit} or more were open; at most ${most} were.`,
+    offending: over
+      .slice(0, shown)
+      .map((i) => `at ${seconds(attempts.arrivedMs[i] ?? 0)} a call was one of ${attempts.open[i]}`),
+    expected: `at most ${limit} calls at once, however many events wait`,
+    lookAt:
+      "what decides how many calls are started: the number of events at hand, or the number of free places",
+  };
+}

@@ -30,6 +30,8 @@ export interface WorkerEnv {
   readonly maxInFlight: number;
   /** `RETRY_MAX_ATTEMPTS`, `RETRY_BASE_MS`, `RETRY_FACTOR`, `RETRY_CAP_MS`, `RETRY_JITTER`. */
   readonly retry: RetryEnv;
+  /** `HTTP_PORT`: where a worker that is pushed listens, on 127.0.0.1. */
+  readonly httpPort: number;
   /** `METRICS_PORT`; undefined when there are to be no metrics. */
   readonly metricsPort: number | undefined;
 }
@@ -149,6 +151,7 @@ const variables = {
   factor: variable("RETRY_FACTOR", "how much longer each wait is than the one before", "2", decimal(1)),
   capMs: variable("RETRY_CAP_MS", "the longest wait between attempts, in ms", "5000", decimal(0)),
   jitter: variable("RETRY_JITTER", "the share of a wait that is drawn at random", "0.5", decimal(0, 1)),
+  httpPort: variable("HTTP_PORT", "the port to listen on, on 127.0.0.1", "8080", wholeNumber(1, 65_535)),
   metricsPort: variable("METRICS_PORT", "the port for Prometheus metrics", "9100", wholeNumber(1, 65_535)),
 };
 
@@ -227,6 +230,9 @@ export function workerEnv(
         capMs: read(variables.capMs),
         jitter: read(variables.jitter),
       };
+    },
+    get httpPort() {
+      return read(variables.httpPort);
     },
     get metricsPort() {
       const raw = source[variables.metricsPort.name];

@@ -1,0 +1,47 @@
+/** What is offered to the edge, from the numbers of a profile: the judge makes the same again from the record. */
+import type { Scenario } from "../../../harness/lab.ts";
+import { planMessages } from "../../../harness/load/messages.ts";
+import { schedule } from "../../../harness/load/schedule.ts";
+
+/** The gateway's work time in each phase. `kill` and `drain` name phases in which something happens to the worker. */
+const workMs = [
+  ["2 ms", 2],
+  ["10 ms", 10],
+  ["20 ms", 20],
+  ["50 ms", 50],
+  ["2 ms again", 2],
+  ["kill", 20],
+  ["drain", 20],
+] as const;
+
+/** Phases in which something happens to the worker: no steps that rates are measured in. */
+export const eventful: readonly string[] = ["kill", "drain"];
+
+export type Numbers = (name: string) => number;
+
+/** Needs the numbers `perSecond`, `stepMs`, `killStepMs`, `drainStepMs`, `concurrency`, `maxInFlight`. */
+export function scenarioOf(number: Numbers): Pick<Scenario, "gateway" | "load" | "worker"> {
+  const lasts: Readonly<Record<string, number>> = {
+    kill: number("killStepMs"),
+    drain: number("drainStepMs"),
+  };
+  return {
+    load: {
+      accounts: 200,
+      paddingLength: 16_000,
+      malformedOneIn: 40,
+      malformations: ["invalid-json", "empty", "oversized"],
+      phases: workMs.map(([name]) => ({
+        name,
+        forMs: lasts[name] ?? number("stepMs"),
+        perSecond: number("perSecond"),
+      })),
+    },
+    gateway: { workMs: workMs.map(([, ms]) => ms) },
+    worker: { sessionTimeoutMs: 0, concurrency: number("concurrency"), maxInFlight: number("maxInFlight") },
+  };
+}
+
+export const phasesOf = (number: Numbers) => schedule(scenarioOf(number).load.phases);
+
+export const planOf = (seed: number, number: Numbers) => planMessages(seed, scenarioOf(number).load, 1);

@@ -1,0 +1,62 @@
+/** edge: a source that is pushed takes in what it can store, and says no to the rest. */
+import type { Drill } from "../../harness/drill.ts";
+import { answersInTime, boundedMemory, rateMatchesCapacity, refusesAtOnce } from "./judge/bounds.ts";
+import { charts } from "./judge/charts.ts";
+import { observe, type Seen, seenSchema } from "./judge/observe.ts";
+import {
+  answersAll,
+  badRequests,
+  boundedConcurrency,
+  drains,
+  loadOffered,
+  lossless,
+} from "./judge/promises.ts";
+
+/** 500 events of 18 KB a second, from the first phase to the last: what changes is what the worker can do. */
+const load = { perSecond: 500, concurrency: 2, maxInFlight: 32 };
+
+const quick = {
+  ...load,
+  stepMs: 2_000,
+  killStepMs: 3_000,
+  drainStepMs: 1_000,
+  // What ten seconds can pile up; a worker that buffers grows by more than that, a young heap by some 40 MB.
+  offeredBytes: 40_000_000,
+  rssGrowthBytes: 56_000_000,
+};
+
+const lab: Drill<Seen> = {
+  kind: "drill",
+  name: "edge",
+  title: "a pushed source takes in what it can store, and refuses the rest without buffering",
+  question: "Kafka can be pulled more slowly. What does a worker do whose clients push?",
+  home: import.meta.url,
+  profiles: {
+    quick,
+    full: {
+      ...load,
+      stepMs: 7_000,
+      killStepMs: 4_000,
+      drainStepMs: 1_500,
+      offeredBytes: 160_000_000,
+      rssGrowthBytes: 96_000_000,
+    },
+  },
+  proof: { ...quick, stepMs: 1_500, killStepMs: 2_000, drainStepMs: 800, rssGrowthBytes: 48_000_000 },
+  seen: seenSchema,
+  observe,
+  criteria: [
+    loadOffered,
+    lossless,
+    answersAll,
+    refusesAtOnce,
+    answersInTime,
+    rateMatchesCapacity,
+    boundedConcurrency,
+    boundedMemory,
+    badRequests,
+    drains,
+  ],
+  charts,
+};
+export default lab;
