@@ -3,7 +3,13 @@ import type { Lab, Scenario } from "../lab.ts";
 import { planMessages } from "../load/messages.ts";
 import { dueTimes, schedule } from "../load/schedule.ts";
 import type { RunRecord } from "../record/record.ts";
-import { noRebalance, pullRateFalls, rateMatchesCapacity, recovers } from "./backpressure.ts";
+import {
+  noRebalance,
+  pullMatchesFinish,
+  pullRateFalls,
+  rateMatchesCapacity,
+  recovers,
+} from "./backpressure.ts";
 import { boundedInFlight, boundedMemory } from "./bounds.ts";
 import { boundedConcurrency, everyEventAccepted } from "./gateway.ts";
 import { healthyRecord } from "./testing.ts";
@@ -36,6 +42,7 @@ export const backpressureTestLab: Lab = {
   criteria: [
     everyEventAccepted,
     pullRateFalls,
+    pullMatchesFinish,
     rateMatchesCapacity,
     boundedConcurrency,
     boundedInFlight,

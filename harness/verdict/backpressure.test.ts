@@ -52,9 +52,15 @@ test("saturated steps are told from those in which the load decides", () => {
 });
 
 describe("one planted fault is found by its own criterion", () => {
-  test("an unbounded buffer fails bounded-memory, bounded-in-flight and pull-rate-falls", () => {
+  test("an unbounded buffer fails bounded-memory, bounded-in-flight, pull-rate-falls and pull-matches-finish", () => {
     const { of, which } = judged({ maxInFlight: 1e6 });
-    expect(which("fail")).toEqual(["pull-rate-falls", "bounded-in-flight", "bounded-memory"]);
+    expect(which("fail")).toEqual([
+      "pull-rate-falls",
+      "pull-matches-finish",
+      "bounded-in-flight",
+      "bounded-memory",
+    ]);
+    expect(of("pull-matches-finish").measured).toBeGreaterThan(100);
     expect(of("bounded-in-flight").measured).toBeGreaterThan(1_000);
     expect(of("pull-rate-falls").offending?.length).toBe(4);
   });
@@ -171,6 +177,23 @@ describe("a run that proved nothing is unknown", () => {
       record.groupSamples = record.groupSamples?.slice(0, 5) ?? [];
     });
     expect(of("no-rebalance").verdict).toBe("unknown");
+  });
+
+  test("a tenth of what is possible, and a lost session on a host whose loop ran, are no host's doing", () => {
+    const { of } = judged({ gapMs: 400 }, (record) => {
+      record.host.duringRun.foreignCpuShare = 0.7;
+      const one = record.groupSamples?.[200];
+      if (one) one.members = ["w1-b"];
+    });
+    expect(of("rate-matches-capacity").verdict).toBe("fail");
+    expect(of("no-rebalance").verdict).toBe("fail");
+    const starved = judged({}, (record) => {
+      record.host.duringRun.foreignCpuShare = 0.7;
+      record.host.duringRun.eventLoopDelayMs.max = 2_000;
+      const one = record.groupSamples?.[200];
+      if (one) one.members = ["w1-b"];
+    });
+    expect(starved.of("no-rebalance").verdict).toBe("unknown");
   });
 
   test("on a host that others use, what depends on time is not held against the worker; what does not, is", () => {

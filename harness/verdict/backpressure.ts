@@ -1,5 +1,6 @@
 /** Judges of backpressure: slow work slows the pulling, and nothing piles up inside the worker. */
 import type { Criterion } from "../lab.ts";
+import { inFlightOverTime } from "./bounds.ts";
 import { seconds } from "./delivery.ts";
 import { flowOf, type Step } from "./flow.ts";
 import { timerAllowanceMs } from "./host.ts";
@@ -8,6 +9,11 @@ import type { Finding } from "./verdict.ts";
 /** A step that pulls more than this share of the one before has not slowed down. */
 const fallsTo = 0.95;
 const capacityTolerance = 0.15;
+/** So little of what the places allow is no host's doing: on a busy one calls take longer, and that is counted. */
+const inexcusableShare = 0.3;
+const agreementTolerance = 0.05;
+/** At either end of the steady stretch, so that it is not one fetch that decides. */
+const agreementEdgeMs = 1_000;
 /** Fewer saturated steps make no curve. */
 const minSaturated = 3;
 const recoveredShare = 0.9;
@@ -64,6 +70,49 @@ export const pullRateFalls: Criterion = {
   },
 };
 
+export const pullMatchesFinish: Criterion = {
+  id: "pull-matches-finish",
+  claim:
+    "In steady state the rate pulled from Kafka and the rate finished at the gateway agree within 5 %: the worker keeps nothing.",
+  timing: true,
+  judge(evidence): Finding {
+    const { steps, finishedBetween } = flowOf(evidence);
+    const saturated = steps.filter((step) => step.saturated);
+    const [first, last] = [saturated[0], saturated.at(-1)];
+    const base = { threshold: `<= ${agreementTolerance * 100}`, unit: "% apart", samples: saturated.length };
+    if (first === undefined || last === undefined || saturated.length < minSaturated) {
+      return { ...base, measured: null, ...tooFewSaturated(saturated.length, "") };
+    }
+    const inFlight = inFlightOverTime(evidence);
+    const mean = (fromMs: number, toMs: number): number | undefined => {
+      const looks = inFlight.filter(({ atMs }) => atMs >= fromMs && atMs < toMs);
+      return looks.length === 0 ? undefined : looks.reduce((sum, one) => sum + one.events, 0) / looks.length;
+    };
+    const before = mean(first.fromMs, first.fromMs + agreementEdgeMs);
+    const after = mean(last.endMs - agreementEdgeMs, last.endMs);
+    const finished = finishedBetween(first.fromMs, last.endMs);
+    if (before === undefined || after === undefined || finished === 0) {
+      return { ...base, measured: null, verdict: "unknown", detail: "What the worker pulled was not seen." };
+    }
+    // What was pulled and not finished is what is in flight: by so much the two sums differ.
+    const pulled = finished + after - before;
+    const apart = Math.abs(pulled / finished - 1);
+    const measured = Math.round(apart * 1_000) / 10;
+    const detail =
+      `From ${seconds(first.fromMs)} to ${seconds(last.endMs)}, with a backlog, ${Math.round(pulled)} events were pulled and ${finished} finished: ` +
+      `${Math.round((pulled * 1_000) / (last.endMs - first.fromMs))} and ${Math.round((finished * 1_000) / (last.endMs - first.fromMs))} a second.`;
+    if (apart <= agreementTolerance) return { ...base, measured, verdict: "pass", detail };
+    return {
+      ...base,
+      measured,
+      verdict: "fail",
+      detail,
+      expected: "a worker that pulls the next event when one is finished",
+      lookAt: "where the events are that were pulled and not finished, or finished more than once",
+    };
+  },
+};
+
 export const rateMatchesCapacity: Criterion = {
   id: "rate-matches-capacity",
   claim: "In saturated steps the finished rate is concurrency / (work time + call overhead), within 15 %.",
@@ -97,6 +146,9 @@ export const rateMatchesCapacity: Criterion = {
           (step) =>
             `with ${step.workMs} ms of work (${step.servedMs.toFixed(1)} ms as served) ${rate(step.finished)} were finished; ` +
             `${concurrency} calls at once with ${callOverheadMs.toFixed(2)} ms of overhead make ${Math.round(step.capacityPerSecond)}/s`,
+        ),
+        inexcusable: wrong.some(
+          (step) => step.finished.perSecond < inexcusableShare * step.capacityPerSecond,
         ),
         expected: "every place at work for as long as there is a backlog, and none beyond",
         lookAt:
@@ -190,6 +242,9 @@ export const noRebalance: Criterion = {
             ({ atMs, state, members }) =>
               `at ${seconds(atMs)} the group was ${state} with ${members.length} members`,
           ),
+        // Whatever others used: a host that let the harness's own loop run could have sent a heartbeat in time.
+        inexcusable:
+          evidence.record.host.duringRun.eventLoopDelayMs.max < evidence.parameter("sessionTimeoutMs") / 3,
         expected: "one member from beginning to end, in a stable group",
         lookAt: "whether the worker sends heartbeats while its work is slow",
       };

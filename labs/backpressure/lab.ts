@@ -2,6 +2,7 @@
 import type { Lab, Scenario } from "../../harness/lab.ts";
 import {
   noRebalance,
+  pullMatchesFinish,
   pullRateFalls,
   rateMatchesCapacity,
   recovers,
@@ -16,11 +17,13 @@ const perSecond = 500;
 const workMs = [2, 5, 10, 20, 50, 2];
 
 /** A worker that has just started is slow for other reasons: it gets some calls before the first step. */
-const phases = (warmUpMs: number, stepsMs: readonly number[]) => [
+const phases = (warmUpMs: number, stepsMs: readonly number[], work = workMs) => [
   { name: warmUp, forMs: warmUpMs, perSecond: perSecond / 2 },
-  ...stepsMs.map((forMs, i) => ({ name: `${workMs[i]} ms`, forMs, perSecond })),
+  ...stepsMs.map((forMs, i) => ({ name: `${work[i]} ms`, forMs, perSecond })),
 ];
 const gateway = { workMs: [2, ...workMs] };
+/** Of the proof. */
+const fewWorkMs = [2, 5, 20, 50, 2];
 
 /**
  * Events of 18 KB, so that megabytes pile up with few calls: on two cores, what bounds the rate must be the work time
@@ -47,6 +50,16 @@ const quick: Scenario = {
   limits: { backlogBytes: 40_000_000, rssGrowthBytes: 56_000_000 },
 };
 
+/** Every mistake once more, as briefly as it shows: most of the time at the slowest step, where things pile up. */
+const proof: Scenario = {
+  load: { ...events, phases: phases(600, [600, 800, 800, 3_000, 600], fewWorkMs) },
+  gateway: { workMs: [2, ...fewWorkMs] },
+  faults: [],
+  worker: { sessionTimeoutMs: 1_000, concurrency: 2, maxInFlight: 32 },
+  settleMs: 1_500,
+  limits: { backlogBytes: 25_000_000, rssGrowthBytes: 30_000_000 },
+};
+
 const lab: Lab = {
   name: "backpressure",
   title: "producer rate falls as processor work time increases; no queue blow-up",
@@ -55,10 +68,12 @@ const lab: Lab = {
   home: import.meta.url,
   partitions: 4,
   profiles: { quick, full },
+  proof,
   tables: [],
   criteria: [
     everyEventAccepted,
     pullRateFalls,
+    pullMatchesFinish,
     rateMatchesCapacity,
     boundedConcurrency,
     boundedInFlight,

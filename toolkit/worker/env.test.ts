@@ -28,6 +28,7 @@ const complete = {
   RETRY_FACTOR: "1.5",
   RETRY_CAP_MS: "5000",
   RETRY_JITTER: "0.25",
+  HTTP_PORT: "8080",
   METRICS_PORT: "9100",
 };
 
@@ -56,6 +57,7 @@ describe("the worker contract", () => {
       concurrency: 16,
       maxInFlight: 1000,
       retry: { maxAttempts: 5, baseMs: 100, factor: 1.5, capMs: 5000, jitter: 0.25 },
+      httpPort: 8080,
       metricsPort: 9100,
     });
   });
