@@ -101,8 +101,9 @@ export async function startContainer(
     return server;
   } catch (error) {
     server?.forget();
-    await starting.catch(() => {});
+    // Removed first: that ends Testcontainers' wait for its ports.
     if (id !== undefined) await removeContainer(site.engine.docker, id).catch(() => {});
+    await starting.catch(() => {});
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 /** The Docker engine: found, or told in one line why there is none. */
 import { existsSync, readFileSync } from "node:fs";
-import { connect } from "node:net";
-import { homedir, networkInterfaces } from "node:os";
+import { connect, createServer } from "node:net";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { type ContainerRuntimeClient, getContainerRuntimeClient } from "testcontainers";
 import { CannotRun } from "../../cannot-run.ts";
@@ -170,14 +170,14 @@ async function answer(name: string): Promise<ContainerRuntimeClient> {
   }
 }
 
-function engineOf(client: ContainerRuntimeClient, asked?: Candidate): Engine {
+async function engineOf(client: ContainerRuntimeClient, asked?: Candidate): Promise<Engine> {
   const docker = client.container.dockerode;
   if (asked !== undefined && !isAt(docker, asked.target)) {
     // Testcontainers went on to another one.
     throw new CannotRun(`${asked.name} accepts connections but is no Docker engine`, [correctIt, otherWays]);
   }
   const { host, serverVersion } = client.info.containerRuntime;
-  const isHere = host === "localhost" || isOwnAddress(host);
+  const isHere = host === "localhost" || (await isOwnAddress(host));
   const { socketPath } = connectionOf(docker);
   return {
     docker,
@@ -197,5 +197,11 @@ function isAt(docker: Docker, target: Target): boolean {
   return "path" in target ? socketPath === target.path : host === target.host;
 }
 
-const isOwnAddress = (host: string): boolean =>
-  Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === host));
+/** Asked of the kernel by binding: lists of interfaces leave out a bridge that has no container on it yet. */
+function isOwnAddress(host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen({ host, port: 0 }, () => server.close(() => resolve(true)));
+  });
+}

@@ -10,7 +10,6 @@ import { images } from "./images.ts";
 const questionTimeoutMs = 5_000;
 /** A pull that brings nothing for this long will bring nothing. */
 const stallTimeoutMs = 60_000;
-const reportEveryMs = 3_000;
 
 /** Testcontainers' TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX, for mirrors, is heeded here as it is there. */
 const fullName = (image: string): string => ImageName.fromString(image).string;
@@ -61,6 +60,7 @@ export async function whyNotPullable(
 /**
  * Pulls what is missing.
  *
+ * @param reportEveryMs a line of progress at most this often
  * @throws CannotRun with the registry's or the engine's reason; Interrupted when `signal` ended it
  */
 export async function pullImages(
@@ -68,12 +68,13 @@ export async function pullImages(
   names: readonly string[],
   onProgress: StackProgress,
   signal: AbortSignal,
+  reportEveryMs = 3_000,
 ): Promise<void> {
   // One after the other: their layers come in parallel anyway, and progress stays readable.
   for (const name of names) {
     onProgress(`pulling ${name}`);
     try {
-      await pull(engine, name, onProgress, signal);
+      await pull(engine, name, spaced(onProgress, reportEveryMs), signal);
     } catch (error) {
       if (signal.aborted) throw new Interrupted();
       const full = diskFullOnEngine(error);
@@ -103,7 +104,6 @@ async function pull(
     destroy(error?: Error): void;
   };
   const sizes = new Map<string, { readonly current: number; readonly total: number }>();
-  let reportedAt = performance.now();
   const stalled = new Error(`nothing came for ${stallTimeoutMs / 1000} s`);
   let timer = setTimeout(() => stream.destroy(stalled), stallTimeoutMs);
   const note = ({ id = "", status, progressDetail }: Layer): void => {
@@ -113,9 +113,7 @@ async function pull(
     if (status === "Downloading" && total !== undefined) sizes.set(id, { current, total });
     const size = sizes.get(id);
     if (status === "Download complete" && size !== undefined) sizes.set(id, { ...size, current: size.total });
-    if (performance.now() - reportedAt < reportEveryMs || sizes.size === 0) return;
-    reportedAt = performance.now();
-    onProgress(`  ${progressLine(name, [...sizes.values()])}`);
+    if (sizes.size > 0) onProgress(`  ${progressLine(name, [...sizes.values()])}`);
   };
   try {
     await new Promise<void>((resolve, reject) => {
@@ -129,6 +127,16 @@ async function pull(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Passes on at most a line in that time, and none before it has passed once. */
+function spaced(onProgress: StackProgress, everyMs: number): StackProgress {
+  let toldAt = performance.now();
+  return (line) => {
+    if (performance.now() - toldAt < everyMs) return;
+    toldAt = performance.now();
+    onProgress(line);
+  };
 }
 
 /** "apache/kafka:4.1.0: 113 of 204 MB" */
