@@ -165,7 +165,8 @@ function datasetsOf(series: PlottedSeries, panel: number, order: number): ChartD
     backgroundColor: translucent(style.colour, 0.22),
     pointStyle: style.marker ?? false,
     pointRadius: isDots ? (series.points.length <= fewPoints ? 5.2 : 2.6) : 0,
-    pointBorderWidth: isDots ? 0 : 1.2,
+    // A cross is all border.
+    pointBorderWidth: isDots ? (isCross(style.marker) ? 1.8 : 0) : 1.2,
     pointBackgroundColor: isDots ? translucent(style.colour, 0.75) : style.colour,
     pointBorderColor: isDots ? translucent(style.colour, 0.75) : ink.paper,
   };
@@ -175,6 +176,8 @@ function datasetsOf(series: PlottedSeries, panel: number, order: number): ChartD
     base,
   ];
 }
+
+const isCross = (marker: SeriesStyle["marker"]): boolean => marker === "crossRot" || marker === "star";
 
 function painter(layout: Layout): Plugin<"line"> {
   return {
@@ -230,11 +233,10 @@ function paintMarkers(context: Context, layout: Layout, series: readonly Plotted
 
 function paintMarker(context: Context, style: SeriesStyle, x: number, y: number): void {
   if (style.marker === undefined) return;
-  const isCross = style.marker === "crossRot" || style.marker === "star";
   context.save();
   context.fillStyle = style.colour;
-  context.strokeStyle = isCross ? style.colour : style.cased ? ink.soft : ink.paper;
-  context.lineWidth = isCross ? 2 : 1.2;
+  context.strokeStyle = isCross(style.marker) ? style.colour : style.cased ? ink.soft : ink.paper;
+  context.lineWidth = isCross(style.marker) ? 2 : 1.2;
   context.setLineDash([]);
   const options = {
     pointStyle: style.marker,

@@ -37,7 +37,7 @@ export function depthChart(evidence: Evidence): Chart {
         left: { label: "letters", min: 0 },
         series: [
           {
-            label: "dead",
+            label: "dead or on its way",
             role: "bad",
             kind: "step",
             points: [...buried.map((at, i) => [at / 1_000, i + 1] as const), ...after("dead", "replaying")],
@@ -95,10 +95,10 @@ function operatorMarks(evidence: Evidence): { label: string; at: number }[] {
 
 const dispositions: readonly { readonly label: string; readonly role: Role }[] = [
   { label: "replayed: has its effect", role: "done" },
-  { label: "edited and replayed", role: "committed" },
+  { label: "edited and replayed", role: "offered" },
   { label: "came back", role: "lag" },
   { label: "dead, not replayed", role: "other" },
-  { label: "purged", role: "limit" },
+  { label: "purged", role: "latency" },
   { label: "no letter", role: "bad" },
 ];
 
@@ -121,7 +121,7 @@ export function dispositionChart(evidence: Evidence): Chart {
     caption:
       "One mark for each poison message: when it was due, its class, and where it ended. Refused and exhausted ones must have their effect, but for those that the gateway never accepts: they came back. Malformed and invalid ones wait for a person. A message without a letter is lost.",
     criteria: ["each-poison-once", "replay-once", "lossless"],
-    x,
+    x: { ...x, min: 0, max: (evidence.record.phases.at(-1)?.endMs ?? 0) / 1_000 + 0.2 },
     panels: [
       {
         left: {
@@ -159,7 +159,7 @@ export function latencyChart(evidence: Evidence): Chart {
     caption:
       "How many of a hundred healthy events took longer than this from due time to committed row. Where a line crosses 1 % is its p99. Both lines must lie close together, left of the bound; where retries hold up what is behind them, the line with poison runs far to the right.",
     criteria: ["no-head-of-line"],
-    x: { label: "from due time to committed row (ms)", scale: "log" },
+    x: { label: "from due time to committed row (ms)", scale: "log", min: 1, max: longestMs(evidence, arm) },
     panels: [
       {
         left: { label: "events that took longer (%)", scale: "log", min: 0.1, max: 100 },
@@ -182,6 +182,14 @@ export function latencyChart(evidence: Evidence): Chart {
     ],
     marks: [{ label: "bound of p99", at: evidence.parameter("headOfLineP99Ms") }],
   };
+}
+
+/** Shows the bound, and whatever is beyond it. */
+function longestMs(...runs: readonly (Evidence | undefined)[]): number {
+  const longest = runs.map((one) =>
+    one === undefined ? 0 : healthyLatencies(one).filter(Number.isFinite).at(-1),
+  );
+  return Math.max(2_000, ...longest.map((one) => (one ?? 0) * 1.1));
 }
 
 function slower(sorted: Float64Array): Point[] {
