@@ -33,6 +33,8 @@ export type Step = AnyStep &
     | {
         /** Arguments of the operator's command. */
         readonly args: (soFar: SoFar) => readonly string[];
+        /** Longer ones are killed. Default 30 s. */
+        readonly withinMs?: number;
         /** Gives one row with one boolean, from a number in [0, 1) of the seed; the command is killed when it is true. */
         readonly killWhen?: (random: number) => string;
       }
@@ -157,7 +159,7 @@ async function runCommand(
   const kill = (): void => {
     if (!over && child.pid !== undefined) killGroup(child.pid);
   };
-  const timer = setTimeout(kill, stepWithinMs);
+  const timer = setTimeout(kill, step.withinMs ?? stepWithinMs);
   options.signal.addEventListener("abort", kill, { once: true });
   let killed = false;
   if (step.killWhen !== undefined) {

@@ -105,7 +105,7 @@ const calm = (name: string, forMs: number) => ({ name, forMs, perSecond: 50 });
 const burst = (forMs: number) => ({ name: "burst", forMs, perSecond: 200 });
 const gateway = (phases: readonly unknown[]) => ({ workMs: phases.map(() => 5) });
 
-const worker = { sessionTimeoutMs: 3_000, concurrency: 8, maxInFlight: 64, retry };
+const worker = { sessionTimeoutMs: 3_000, concurrency: 8, maxInFlight: 128, retry };
 const limits = {
   headOfLineP99Ms: 1_000,
   alertThreshold: 22,

@@ -37,8 +37,8 @@ type Settled = Message<Outcome, KafkaRecord>;
 
 /** What makes it a solution; each pitfall replaces one of these. */
 export const parts = {
-  /** Messages at work at once. One that waits for its next attempt holds its own place, and nobody else's. */
-  places: (env: WorkerEnv): number => env.maxInFlight,
+  /** Messages at work at once; as many may wait to be stored. One that waits for its next attempt holds one place. */
+  places: (env: WorkerEnv): number => Math.max(1, Math.floor(env.maxInFlight / 2)),
 
   /** Tries until the gateway accepts or refuses, or the attempts are used up; they are noted as they fail. */
   async pay(gateway: Gateway, { eventId }: Payment, body: Buffer, retry: RetryEnv, failed: Attempt[]) {
@@ -108,8 +108,7 @@ export async function work({ places, pay, effectKey, letter, bury: buryAll } = p
   const pipeline = startPipeline({
     source: kafkaSource({ ...env.kafka, telemetry }),
     telemetry,
-    // Beside those at work, as many may wait to be stored.
-    maxInFlight: 2 * places(env),
+    maxInFlight: env.maxInFlight,
     processors: { concurrency: places(env), maxDemand: 1 },
     process: settle,
     batcher: { size: 100, retry: { isTransient } },
