@@ -243,6 +243,8 @@ function responsible(title, what, go, className) {
   at("confirm-what").textContent = what;
   Object.assign(at("go"), { textContent: go, className });
   dialog.returnValue = "";
+  // Who it is stays the same; each act has a reason of its own.
+  dialog.querySelector("[name=reason]").value = "";
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.onclose = () => {
