@@ -108,7 +108,7 @@ const gateway = (phases: readonly unknown[]) => ({ workMs: phases.map(() => 5) }
 const worker = { sessionTimeoutMs: 3_000, concurrency: 8, maxInFlight: 128, retry };
 const limits = {
   headOfLineP99Ms: 1_000,
-  alertThreshold: 22,
+  alertThreshold: 16,
   alertWindowMs: 2_000,
   alertWithinMs: 2_000,
 };
@@ -139,12 +139,12 @@ function scenario(phases: Scenario["load"]["phases"], comparison: Scenario["load
 }
 
 const full = scenario(
-  [warmUp(2_000), calm("calm", 14_000), burst(8_000), calm("calm again", 16_000)],
-  [warmUp(1_000), calm("calm", 4_000), burst(3_000)],
+  [warmUp(1_500), calm("calm", 9_000), burst(6_000), calm("calm again", 9_500)],
+  [warmUp(1_000), calm("calm", 2_500), burst(2_000)],
 );
 const quick = scenario(
-  [warmUp(600), calm("calm", 1_400), burst(2_200), calm("calm again", 800)],
-  [warmUp(600), calm("calm", 600), burst(1_000)],
+  [warmUp(500), calm("calm", 1_100), burst(2_000), calm("calm again", 800)],
+  [warmUp(500), calm("calm", 300), burst(900)],
 );
 
 const short = [warmUp(300), calm("calm", 500), burst(1_700)];

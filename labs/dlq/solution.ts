@@ -65,8 +65,8 @@ export const parts = {
   bury: (db: Queryable, letters: readonly DeadLetter[]): Promise<void> => bury(db, letters),
 };
 
-/** This drill's bound: at 22 letters in 2 s somebody must look, below 11 it is over. */
-const alert = { threshold: 22, windowMs: 2_000, runbook: "labs/dlq/README.md#runbook" };
+/** This drill's bound: at 16 letters in 2 s somebody must look, below 8 it is over. */
+const alert = { threshold: 16, windowMs: 2_000, runbook: "labs/dlq/README.md#runbook" };
 
 export async function work({ places, pay, effectKey, letter, bury: buryAll } = parts): Promise<void> {
   const env = workerEnv();
