@@ -51,6 +51,8 @@ export interface Flow {
   readonly messageBytes: number;
   /** When each event was stored, sorted. */
   readonly storedMs: readonly number[];
+  /** Of one who takes the last place: all the others are before him, at the slowest work time. */
+  readonly longestWaitMs: number;
   /** Within the kill and shortly after it, when connections were broken and nobody listened. */
   duringKill(request: Request): boolean;
 }
@@ -129,20 +131,27 @@ function makeFlow(evidence: EdgeEvidence): Flow {
     .filter(({ malformation }) => malformation === undefined)
     .slice(0, sizedMessages);
   const bytes = wellFormed.reduce((sum, { index }) => sum + (plan.value(index)?.length ?? 0), 0);
+  const steps = phasesOf(parameter).flatMap((phase, i) =>
+    eventful.includes(phase.name) ? [] : [step(phase, gateway?.workMs[i] ?? 0)],
+  );
+  const slowestMs = Math.max(...steps.map(({ servedMs }) => servedMs));
+  const longestWaitMs = (worker.maxInFlight / worker.concurrency) * (slowestMs + callOverhead.p50Ms);
   return {
     requests,
-    steps: phasesOf(parameter).flatMap((phase, i) =>
-      eventful.includes(phase.name) ? [] : [step(phase, gateway?.workMs[i] ?? 0)],
-    ),
+    steps,
     concurrency: worker.concurrency,
     callOverheadMs: callOverhead.p50Ms,
     messageBytes: bytes / Math.max(1, wellFormed.length),
     storedMs,
+    longestWaitMs,
     duringKill: ({ sentMs, answeredMs }) =>
       killed !== undefined &&
       sentMs <= killed.clearMs &&
-      // Open when the kill came, or sent until the new worker was at work.
-      (sentMs >= killed.startMs || answeredMs === null || answeredMs >= killed.startMs),
+      // Open when the kill came, or sent until the new worker was at work. Who had waited far longer was open for
+      // another reason.
+      (sentMs >= killed.startMs ||
+        (sentMs >= killed.startMs - 2 * longestWaitMs &&
+          (answeredMs === null || answeredMs >= killed.startMs))),
   };
 }
 

@@ -194,10 +194,12 @@ export const drains: Criterion = {
     "After SIGTERM every request that was sent before it got its answer, and the process ended with 0 within 10 s.",
   judge(evidence): Finding {
     const { toldToStopMs, stoppedMs } = evidence.seen;
-    const { requests, duringKill } = flowOf(evidence);
+    const { requests, duringKill, longestWaitMs } = flowOf(evidence);
     const open = requests.filter(
       (one) =>
         one.sentMs < toldToStopMs &&
+        // Who had no answer long before it was not cut off by it.
+        one.sentMs >= toldToStopMs - 2 * longestWaitMs &&
         !duringKill(one) &&
         (one.answeredMs === null || one.answeredMs >= toldToStopMs),
     );
