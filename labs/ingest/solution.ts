@@ -72,7 +72,7 @@ export const parts = {
   },
 };
 
-const batchSize = 1_500;
+const batchSize = 2_000;
 
 export async function ingest({ keys, check, store, reject } = parts): Promise<void> {
   const env = workerEnv();
