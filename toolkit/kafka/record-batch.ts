@@ -1,6 +1,6 @@
 /**
- * Record batches as a broker sends them (format 2), read where they lie: a record costs a few bytes looked at and one
- * view, not a copy, and of what nobody asks for nothing is made.
+ * Record batches as a broker sends them (format 2), read where they lie: nothing is copied, and a record is made when it
+ * is asked for.
  * https://kafka.apache.org/documentation/#recordbatch
  */
 

@@ -1,8 +1,8 @@
 /** The records of what one fetch brought of one partition, made one at a time, as they are asked for. */
 import type { KafkaMessage } from "kafkajs";
-import { FetchedRecord, type KafkaRecord, kafkaRecord } from "./record.ts";
+import { type KafkaHeaders, type KafkaRecord, kafkaRecord, noHeaders } from "./record.ts";
 import type { RecordBatch } from "./record-batch.ts";
-import { readVarint, skipVarint } from "./varint.ts";
+import { readVarint, readVarlong, type VarintCursor } from "./varint.ts";
 
 export interface RecordReader {
   /** Offset at which it begins; what was asked for, where the first batch began before that. */
@@ -62,22 +62,26 @@ export function createRecordReader(options: RecordReaderOptions): RecordReader {
     if (!isBatch(batch)) return kafkaRecord(topic, partition, batch);
     const { frame } = batch;
     const length = readVarint(frame, cursor);
-    const at = cursor.at;
-    const end = at + length;
+    const end = cursor.at + length;
     // One byte of attributes that no version uses, then the time.
     cursor.at++;
-    skipVarint(frame, cursor);
+    const timestamp = batch.baseTimestamp + readVarlong(frame, cursor);
     const offset = batch.baseOffset + readVarint(frame, cursor);
     if (offset < fromOffset) {
       cursor.at = end;
       return undefined;
     }
-    const keyLength = readVarint(frame, cursor);
-    if (keyLength > 0) cursor.at += keyLength;
-    const valueLength = readVarint(frame, cursor);
-    const value = valueLength < 0 ? null : frame.subarray(cursor.at, cursor.at + valueLength);
+    const record = {
+      topic,
+      partition,
+      offset,
+      key: readBytes(frame, cursor),
+      value: readBytes(frame, cursor),
+      headers: readHeaders(frame, cursor),
+      timestamp: batch.appendTimestamp ?? timestamp,
+    };
     cursor.at = end;
-    return new FetchedRecord(topic, partition, offset, value, length, batch, at);
+    return record;
   }
 
   return {
@@ -109,3 +113,25 @@ const isBatch = (one: RecordBatch | KafkaMessage): one is RecordBatch => "record
 const firstOf = (one: RecordBatch | KafkaMessage) => (isBatch(one) ? one.baseOffset : Number(one.offset));
 const lastOf = (one: RecordBatch | KafkaMessage) => (isBatch(one) ? one.lastOffset : Number(one.offset));
 const countOf = (one: RecordBatch | KafkaMessage) => (isBatch(one) ? one.count : 1);
+
+/** Null where there are none, which is not the same as no bytes. */
+function readBytes(frame: Buffer, cursor: VarintCursor): Buffer | null {
+  const length = readVarint(frame, cursor);
+  if (length < 0) return null;
+  cursor.at += length;
+  return frame.subarray(cursor.at - length, cursor.at);
+}
+
+function readHeaders(frame: Buffer, cursor: VarintCursor): KafkaHeaders {
+  const count = readVarint(frame, cursor);
+  if (count <= 0) return noHeaders;
+  const headers = new Map<string, Buffer | Buffer[]>();
+  for (let i = 0; i < count; i++) {
+    const name = String(readBytes(frame, cursor));
+    // A header without a value is an empty one: kafkajs has no type for none.
+    const value = readBytes(frame, cursor) ?? Buffer.alloc(0);
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : [before, value].flat());
+  }
+  return Object.fromEntries(headers);
+}

@@ -30,7 +30,3 @@ export function readVarlong(bytes: Uint8Array, cursor: VarintCursor): number {
   } while (byte >= 0x80 && factor < 2 ** 70);
   return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
 }
-
-export function skipVarint(bytes: Uint8Array, cursor: VarintCursor): void {
-  while ((bytes[cursor.at++] as number) >= 0x80);
-}
