@@ -1,5 +1,5 @@
 /** The pictures of the backpressure lab, as data. */
-import type { Chart } from "../../harness/report/chart.ts";
+import type { Chart, Role, Series } from "../../harness/report/chart.ts";
 import { bandsOf, perSecond } from "../../harness/report/series.ts";
 import { inFlightOverTime } from "../../harness/verdict/bounds.ts";
 import type { Evidence } from "../../harness/verdict/evidence.ts";
@@ -20,10 +20,13 @@ export function capacityChart(evidence: Evidence): Chart {
     const at = shortest * 0.8 * ((longest * 1.25) / (shortest * 0.8)) ** (i / 60);
     return [at, (concurrency * 1_000) / (at + callOverheadMs)] as const;
   });
-  const pulled = (which: readonly Step[]) => ({
-    points: which.map(({ servedMs, pulled: one }) => [servedMs, one?.perSecond ?? 0] as const),
-    spread: which.map(({ pulled: one }) => [one?.low ?? 0, one?.high ?? 0] as const),
-  });
+  const dots = (label: string, role: Role, isShown: (step: Step) => boolean): Series[] => {
+    const shown = steps.filter(isShown);
+    if (shown.length === 0) return [];
+    const points = shown.map(({ servedMs, pulled }) => [servedMs, pulled?.perSecond ?? 0] as const);
+    const spread = shown.map(({ pulled }) => [pulled?.low ?? 0, pulled?.high ?? 0] as const);
+    return [{ label, role, kind: "dots", points, spread }];
+  };
   return {
     id: "capacity",
     title: "Does the producer slow down as the work takes longer?",
@@ -35,18 +38,8 @@ export function capacityChart(evidence: Evidence): Chart {
         left: { label: "events pulled per second", min: 0 },
         series: [
           { label: "capacity", role: "limit", kind: "line", dashed: true, points: curve },
-          {
-            label: "pulled, saturated",
-            role: "done",
-            kind: "dots",
-            ...pulled(steps.filter((one) => one.saturated)),
-          },
-          {
-            label: "pulled, not saturated",
-            role: "offered",
-            kind: "dots",
-            ...pulled(steps.filter((one) => !one.saturated)),
-          },
+          ...dots("pulled, saturated", "done", (one) => one.saturated),
+          ...dots("pulled, not saturated", "offered", (one) => !one.saturated),
         ],
         limits: [{ label: "offered", value: offered }],
       },
