@@ -84,7 +84,7 @@ describe("one planted fault is found by its own criterion", () => {
   test("a fixed throttle fails rate-matches-capacity in the steps where it is too slow", () => {
     const { of, which } = judged({ gapMs: 40 });
     expect(which("fail")).toContain("rate-matches-capacity");
-    expect(of("rate-matches-capacity").offending?.[0]).toContain("25/s were finished");
+    expect(of("rate-matches-capacity").offending?.[0]).toContain("25/s were finished; the places allow");
   });
 
   test("a rate above what concurrency allows fails rate-matches-capacity too", () => {

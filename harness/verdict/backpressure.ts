@@ -1,21 +1,17 @@
 /** Judges of backpressure: slow work slows the pulling, and nothing piles up inside the worker. */
 import type { Criterion } from "../lab.ts";
 import { inFlightOverTime } from "./bounds.ts";
+import { capacityFinding, minSaturated } from "./capacity.ts";
 import { seconds } from "./delivery.ts";
-import { flowOf, type Step } from "./flow.ts";
+import { flowOf } from "./flow.ts";
 import { timerAllowanceMs } from "./host.ts";
 import type { Finding } from "./verdict.ts";
 
 /** A step that pulls more than this share of the one before has not slowed down. */
 const fallsTo = 0.95;
-const capacityTolerance = 0.15;
-/** So little of what the places allow is no host's doing: on a busy one calls take longer, and that is counted. */
-const inexcusableShare = 0.3;
 const agreementTolerance = 0.05;
 /** At either end of the steady stretch, so that it is not one fetch that decides. */
 const agreementEdgeMs = 1_000;
-/** Fewer saturated steps make no curve. */
-const minSaturated = 3;
 const recoveredShare = 0.9;
 const recoversWithinMs = 5_000;
 const recoveryWindowMs = 500;
@@ -117,47 +113,17 @@ export const rateMatchesCapacity: Criterion = {
   id: "rate-matches-capacity",
   claim: "In saturated steps the finished rate is concurrency / (work time + call overhead), within 15 %.",
   timing: true,
-  judge(evidence): Finding {
-    const { steps, callOverheadMs, concurrency } = flowOf(evidence);
-    // The quickest step and the return to it are left to `recovers`: there the host's own share of a call is largest.
-    const shortestMs = Math.min(...steps.map(({ workMs }) => workMs));
-    const saturated = steps.filter((step) => step.saturated && step.workMs > shortestMs);
-    const off = (step: Step) => step.finished.perSecond / step.capacityPerSecond - 1;
-    const worst = saturated.reduce((most, step) => Math.max(most, Math.abs(off(step))), 0);
-    const base = {
-      measured: saturated.length === 0 ? null : Math.round(worst * 1_000) / 10,
-      threshold: `<= ${capacityTolerance * 100}`,
-      unit: "% from capacity (worst step)",
-      samples: saturated.length,
-    };
-    const told = saturated
-      .map(
-        (step) =>
-          `${step.workMs} ms: ${Math.round(step.finished.perSecond)} of ${Math.round(step.capacityPerSecond)}/s`,
-      )
-      .join(", ");
-    const wrong = saturated.filter((step) => Math.abs(off(step)) > capacityTolerance);
-    if (wrong.length > 0) {
-      return {
-        ...base,
-        verdict: "fail",
-        detail: `Finished of possible by work time: ${told}.`,
-        offending: wrong.map(
-          (step) =>
-            `with ${step.workMs} ms of work (${step.servedMs.toFixed(1)} ms as served) ${rate(step.finished)} were finished; ` +
-            `${concurrency} calls at once with ${callOverheadMs.toFixed(2)} ms of overhead make ${Math.round(step.capacityPerSecond)}/s`,
-        ),
-        inexcusable: wrong.some(
-          (step) => step.finished.perSecond < inexcusableShare * step.capacityPerSecond,
-        ),
-        expected: "every place at work for as long as there is a backlog, and none beyond",
+  judge: (evidence) =>
+    capacityFinding(
+      // The quickest step and the return to it are left to `recovers`.
+      flowOf(evidence).steps.map((step) => ({ ...step, donePerSecond: step.finished.perSecond })),
+      {
+        done: "finished",
+        backlog: "there was a backlog",
         lookAt:
           "whether something other than free places decides when a call starts: a rate limit, a timer, a batch that waits for its slowest",
-      };
-    }
-    if (saturated.length < minSaturated) return { ...base, ...tooFewSaturated(saturated.length, told) };
-    return { ...base, verdict: "pass", detail: `Finished of possible by work time: ${told}.` };
-  },
+      },
+    ),
 };
 
 export const recovers: Criterion = {

@@ -3,6 +3,7 @@
  * worker's concurrency allows. Judges and charts both read it, so that they tell the same numbers.
  */
 import type { GatewayRecord } from "../record/record.ts";
+import { capacityOf } from "./capacity.ts";
 import type { Evidence } from "./evidence.ts";
 
 /** A rate in a step: over the whole of it, and the lowest and highest of its half seconds. */
@@ -107,7 +108,7 @@ function makeFlow(evidence: Evidence): Flow {
       offeredPerSecond: perSecond,
       workMs: planned,
       servedMs,
-      capacityPerSecond: (concurrency * 1_000) / (servedMs + callOverheadMs),
+      capacityPerSecond: capacityOf(concurrency, servedMs, callOverheadMs),
       finished: rateOf(finishedBetween, fromMs, endMs),
       pulled:
         pulled.length < 2

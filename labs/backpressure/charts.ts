@@ -2,6 +2,7 @@
 import type { Chart, Role, Series } from "../../harness/report/chart.ts";
 import { bandsOf, perSecond } from "../../harness/report/series.ts";
 import { inFlightOverTime } from "../../harness/verdict/bounds.ts";
+import { capacityCurve } from "../../harness/verdict/capacity.ts";
 import type { Evidence } from "../../harness/verdict/evidence.ts";
 import { type Flow, flowOf, type Step } from "../../harness/verdict/flow.ts";
 import { lagOverTime } from "../../harness/verdict/timing.ts";
@@ -14,12 +15,6 @@ const megabyte = 1_000_000;
 export function capacityChart(evidence: Evidence): Chart {
   const { steps, concurrency, callOverheadMs } = flowOf(evidence);
   const offered = steps[0]?.offeredPerSecond ?? 0;
-  const shortest = Math.min(...steps.map(({ servedMs }) => servedMs));
-  const longest = Math.max(...steps.map(({ servedMs }) => servedMs));
-  const curve = Array.from({ length: 61 }, (_, i) => {
-    const at = shortest * 0.8 * ((longest * 1.25) / (shortest * 0.8)) ** (i / 60);
-    return [at, (concurrency * 1_000) / (at + callOverheadMs)] as const;
-  });
   const dots = (label: string, role: Role, isShown: (step: Step) => boolean): Series[] => {
     const shown = steps.filter(isShown);
     if (shown.length === 0) return [];
@@ -37,7 +32,13 @@ export function capacityChart(evidence: Evidence): Chart {
       {
         left: { label: "events pulled per second", min: 0 },
         series: [
-          { label: "capacity", role: "limit", kind: "line", dashed: true, points: curve },
+          {
+            label: "capacity",
+            role: "limit",
+            kind: "line",
+            dashed: true,
+            points: capacityCurve(steps, concurrency, callOverheadMs),
+          },
           ...dots("pulled, saturated", "done", (one) => one.saturated),
           ...dots("pulled, not saturated", "offered", (one) => !one.saturated),
         ],

@@ -1,8 +1,9 @@
 /** Judges of how fast the edge answers, how much it takes in, and what it keeps. */
 import type { DrillCriterion } from "../../../harness/drill.ts";
+import { capacityFinding } from "../../../harness/verdict/capacity.ts";
 import { timerAllowanceMs } from "../../../harness/verdict/host.ts";
 import type { Finding } from "../../../harness/verdict/verdict.ts";
-import { flowOf, quantile, type Step } from "./flow.ts";
+import { flowOf, quantile } from "./flow.ts";
 import type { Seen } from "./observe.ts";
 
 type Criterion = DrillCriterion<Seen>;
@@ -14,8 +15,6 @@ const waitFactor = 1.5;
 const waitSlackMs = 250;
 /** Missed by so much, no host explains it: an answer without work, and one with. */
 const inexcusably = { refusal: 4, wait: 2 };
-const capacityTolerance = 0.15;
-const minSaturated = 3;
 const minSamples = 100;
 const megabyte = 1_000_000;
 
@@ -121,47 +120,12 @@ export const rateMatchesCapacity: Criterion = {
   claim:
     "While it refuses, the worker stores as much as its places allow: concurrency / (work time + call overhead), within 15 %.",
   timing: true,
-  judge(evidence): Finding {
-    const { steps } = flowOf(evidence);
-    const shortestMs = Math.min(...steps.map(({ workMs }) => workMs));
-    const saturated = steps.filter((step) => step.saturated && step.workMs > shortestMs);
-    const off = (step: Step) => step.storedPerSecond / step.capacityPerSecond - 1;
-    const worst = Math.max(0, ...saturated.map((step) => Math.abs(off(step))));
-    const base = {
-      measured: saturated.length === 0 ? null : Math.round(worst * 1_000) / 10,
-      threshold: `<= ${capacityTolerance * 100}`,
-      unit: "% from capacity (worst step)",
-      samples: saturated.length,
-    };
-    const told = saturated
-      .map(
-        (step) =>
-          `${step.workMs} ms: ${Math.round(step.storedPerSecond)} of ${Math.round(step.capacityPerSecond)}/s`,
-      )
-      .join(", ");
-    const wrong = saturated.filter((step) => Math.abs(off(step)) > capacityTolerance);
-    if (wrong.length > 0) {
-      return {
-        ...base,
-        verdict: "fail",
-        detail: `Stored of possible by work time: ${told}.`,
-        offending: wrong.map(
-          (step) =>
-            `with ${step.workMs} ms of work ${Math.round(step.storedPerSecond)}/s were stored and ${Math.round(step.refusedPerSecond)}/s refused; the places allow ${Math.round(step.capacityPerSecond)}/s`,
-        ),
-        expected: "every place at work for as long as anybody is refused",
-        lookAt: "whether something other than free places decides who is refused",
-      };
-    }
-    if (saturated.length < minSaturated) {
-      return {
-        ...base,
-        verdict: "unknown",
-        detail: `Only ${saturated.length} steps refused anybody (at least ${minSaturated}).`,
-      };
-    }
-    return { ...base, verdict: "pass", detail: `Stored of possible by work time: ${told}.` };
-  },
+  judge: (evidence) =>
+    capacityFinding(flowOf(evidence).steps, {
+      done: "stored",
+      backlog: "somebody was refused",
+      lookAt: "whether something other than free places decides who is refused",
+    }),
 };
 
 /** Needs the numbers "offeredBytes" and "rssGrowthBytes". */

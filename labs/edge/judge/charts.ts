@@ -1,6 +1,7 @@
 /** The pictures of the edge, as data. */
 import type { Chart } from "../../../harness/report/chart.ts";
 import { bandsOf, percentilesOverTime, perSecond } from "../../../harness/report/series.ts";
+import { capacityCurve } from "../../../harness/verdict/capacity.ts";
 import { type EdgeEvidence, flowOf, type Step } from "./flow.ts";
 
 const x = { label: "time since the load began (s)" };
@@ -14,16 +15,10 @@ export function charts(evidence: EdgeEvidence): Chart[] {
 /** The twin of the backpressure lab's picture: there the pull rate falls, here what is accepted. */
 function capacityChart(evidence: EdgeEvidence): Chart {
   const { steps, concurrency, callOverheadMs } = flowOf(evidence);
-  const shortest = Math.min(...steps.map(({ servedMs }) => servedMs));
-  const longest = Math.max(...steps.map(({ servedMs }) => servedMs));
   const offered = steps[0]?.offered ?? 0;
-  const curve = Array.from({ length: 61 }, (_, i) => {
-    const at = shortest * 0.8 * ((longest * 1.25) / (shortest * 0.8)) ** (i / 60);
-    return [at, (concurrency * 1_000) / (at + callOverheadMs)] as const;
-  });
   const dots = (which: readonly Step[]) => ({
     kind: "dots" as const,
-    points: which.map(({ servedMs, storedPerSecond }) => [servedMs, storedPerSecond] as const),
+    points: which.map(({ servedMs, donePerSecond }) => [servedMs, donePerSecond] as const),
     spread: which.map(({ spread }) => spread),
   });
   return {
@@ -40,7 +35,13 @@ function capacityChart(evidence: EdgeEvidence): Chart {
           max: Math.max(offered, ...steps.map(({ spread }) => spread[1])) * 1.15,
         },
         series: [
-          { label: "capacity", role: "limit", kind: "line", dashed: true, points: curve },
+          {
+            label: "capacity",
+            role: "limit",
+            kind: "line",
+            dashed: true,
+            points: capacityCurve(steps, concurrency, callOverheadMs),
+          },
           { label: "stored, while refusing", role: "done", ...dots(steps.filter((one) => one.saturated)) },
           {
             label: "stored, nobody refused",

@@ -1,6 +1,7 @@
 /** What judges and charts of the edge both read: rates by step, answers by kind, what was stored when. */
 import type { DrillEvidence } from "../../../harness/drill.ts";
 import type { ScheduledPhase } from "../../../harness/load/schedule.ts";
+import { capacityOf, type RatedStep } from "../../../harness/verdict/capacity.ts";
 import type { Seen } from "./observe.ts";
 import { eventful, phasesOf, planOf, scenarioOf } from "./scenario.ts";
 
@@ -20,25 +21,17 @@ export interface Request {
   readonly storedMs: number | undefined;
 }
 
-/** A phase in which nothing happened to the worker. */
-export interface Step {
+/** A phase in which nothing happened to the worker. It is saturated when so many were refused that only the worker decided. */
+export interface Step extends RatedStep {
   readonly name: string;
   readonly startMs: number;
   readonly endMs: number;
   /** Where measuring begins: what was in flight before still took the old work time. */
   readonly fromMs: number;
-  readonly workMs: number;
-  /** Mean time for which the gateway had a call. */
-  readonly servedMs: number;
-  /** concurrency / (served time + call overhead). */
-  readonly capacityPerSecond: number;
   readonly offered: number;
-  readonly storedPerSecond: number;
-  /** Lowest and highest half second. */
+  /** Of the stored: lowest and highest half second. */
   readonly spread: readonly [low: number, high: number];
   readonly refusedPerSecond: number;
-  /** So many were refused that only the worker decided how many it took. */
-  readonly saturated: boolean;
 }
 
 export interface Flow {
@@ -119,9 +112,9 @@ function makeFlow(evidence: EdgeEvidence): Flow {
       fromMs,
       workMs,
       servedMs,
-      capacityPerSecond: (worker.concurrency * 1_000) / (servedMs + callOverhead.p50Ms),
+      capacityPerSecond: capacityOf(worker.concurrency, servedMs, callOverhead.p50Ms),
       offered: phase.perSecond,
-      storedPerSecond,
+      donePerSecond: storedPerSecond,
       spread: [Math.min(storedPerSecond, ...windows), Math.max(storedPerSecond, ...windows)],
       refusedPerSecond: (refused * 1_000) / (endMs - fromMs),
       saturated: refused >= saturatedShare * sent.length,
