@@ -42,7 +42,16 @@ const lab: Drill<Seen> = {
       rssGrowthBytes: 96_000_000,
     },
   },
-  proof: { ...quick, stepMs: 1_500, killStepMs: 2_000, drainStepMs: 800, rssGrowthBytes: 48_000_000 },
+  // A denser flood piles up as much in half the time.
+  proof: {
+    ...quick,
+    perSecond: 700,
+    stepMs: 1_000,
+    killStepMs: 2_000,
+    drainStepMs: 800,
+    offeredBytes: 20_000_000,
+    rssGrowthBytes: 40_000_000,
+  },
   seen: seenSchema,
   observe,
   criteria: [

@@ -24,7 +24,7 @@ const lab: Drill<Seen> = {
     quick: { ...demand, unit: 200, roundDeadlineMs: 10_000 },
     full: { ...demand, unit: 600, roundDeadlineMs: 25_000 },
   },
-  proof: { ...demand, unit: 120, roundDeadlineMs: 8_000 },
+  proof: { ...demand, unit: 100, roundDeadlineMs: 8_000 },
   seen: seenSchema,
   observe,
   criteria: [
