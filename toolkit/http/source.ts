@@ -73,18 +73,16 @@ export function httpSource<Value>(options: HttpSourceOptions<Value>): HttpSource
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.url !== path) return refuse(request, response, 404, `there is only POST ${path}`);
     if (request.method !== "POST") return refuse(request, response, 405, "POST only", { allow: "POST" });
-    if (isStopping)
-      return refuse(request, response, 503, "stopping", { "retry-after": retryAfter, connection: "close" });
+    if (isStopping) return stopping(request, response);
     if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) return tooLarge(request, response);
     // Before the body is read: what there is no room for is not taken in.
-    if (room === 0 || isPaused)
-      return refuse(request, response, 429, "no room", { "retry-after": retryAfter });
+    if (room === 0 || isPaused) return noRoom(request, response);
     room -= 1;
     let isTaken = false;
     try {
       const body = await readBody(request, maxBodyBytes);
-      if (isStopping)
-        return refuse(request, response, 503, "stopping", { "retry-after": retryAfter, connection: "close" });
+      if (isStopping) return stopping(request, response);
+      if (isPaused) return noRoom(request, response);
       isTaken = take(request, response, body);
     } catch (error) {
       if (error instanceof BodyTooLarge) tooLarge(request, response);
@@ -111,6 +109,14 @@ export function httpSource<Value>(options: HttpSourceOptions<Value>): HttpSource
       new Message<Value, HttpRecord>(value, { headers: request.headers, body }, assignment, offset),
     ]);
     return true;
+  }
+
+  function noRoom(request: IncomingMessage, response: ServerResponse): void {
+    refuse(request, response, 429, "no room", { "retry-after": retryAfter });
+  }
+
+  function stopping(request: IncomingMessage, response: ServerResponse): void {
+    refuse(request, response, 503, "stopping", { "retry-after": retryAfter, connection: "close" });
   }
 
   function tooLarge(request: IncomingMessage, response: ServerResponse): void {
