@@ -48,7 +48,7 @@ function sentence(record: AnyRecord, { verdict, lab, subject, criteria }: RunVer
   const all = counted(criteria.length, "promise");
   const loadMs = Math.max(0, ...record.phases.map((phase) => phase.endMs));
   const under = isDrillRecord(record)
-    ? html`${counted(record.phases.length, "round")} in ${seconds(loadMs)}`
+    ? html`${counted(record.phases.length, "phase")} in ${seconds(loadMs)}`
     : html`${counted(record.ledger.planned, "message")} in ${seconds(loadMs)}`;
   const times = new Map<string, number>();
   for (const { name } of record.faults) times.set(name, (times.get(name) ?? 0) + 1);
@@ -81,9 +81,9 @@ function figures(record: AnyRecord, { criteria }: RunVerdict): Html {
   const entries = [
     ["promises kept", `${kept} of ${criteria.length}`],
     isDrillRecord(record)
-      ? ["rounds", quantity(record.phases.length)]
+      ? ["phases", quantity(record.phases.length)]
       : ["messages", quantity(record.ledger.planned)],
-    ["offered load", rate],
+    [isDrillRecord(record) ? "rate" : "offered load", rate],
     ["faults", quantity(record.faults.length)],
     ["stack", record.stack.kind],
     ["seed", String(record.seed)],
