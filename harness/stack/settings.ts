@@ -45,5 +45,8 @@ export const redisSettings = {
   hz: 100,
   "maxmemory-policy": "noeviction",
   appendonly: "yes",
+  // Each write reaches the system before its answer: what is killed here is the server, never the machine. The default
+  // puts writes off while it syncs, and a killed server then forgets what it had answered for.
+  appendfsync: "no",
   save: '""',
 } as const satisfies Settings;

@@ -1,0 +1,216 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { RunRecord } from "../record/record.ts";
+import { backoffTestLab, type SimulatedWorker, simulateRetries } from "./backoff-testing.ts";
+import { readEvidence } from "./evidence.ts";
+import { fitGrowth } from "./growth.ts";
+import { judge } from "./judge.ts";
+import { retriesOf } from "./retries.ts";
+import { survivalOf } from "./retry-outcome.ts";
+
+function judged(change: Partial<SimulatedWorker> = {}, plant: (record: RunRecord) => void = () => undefined) {
+  const record = simulateRetries(change);
+  plant(record);
+  const verdict = judge(record, backoffTestLab);
+  const of = (id: string) => {
+    const found = verdict.criteria.find((one) => one.id === id);
+    if (found === undefined) throw new Error(`no criterion ${id}`);
+    return found;
+  };
+  const not = (which: string) => verdict.criteria.filter((one) => one.verdict !== which).map(({ id }) => id);
+  return { verdict, of, not };
+}
+
+/** A host on which no time proves anything. */
+function unfit({ host }: RunRecord): void {
+  host.calibration.cpuShare = 0.3;
+}
+const letters = (record: RunRecord) => record.tables.find(({ name }) => name === "letters")?.others ?? [];
+
+test("a worker that keeps every promise passes, and the report has its numbers", () => {
+  const { verdict, of, not } = judged();
+  expect(not("pass")).toEqual([]);
+  expect(verdict.verdict).toBe("pass");
+  expect(of("cadence").detail).toContain("late by 3.0 ms in the median, 3.0 ms at p99");
+  expect(of("exponential").detail).toMatch(
+    /Fitted factor 1\.99\d, 95 % confidence interval 1\.99\d to 1\.99\d/,
+  );
+  expect(of("durable").detail).toMatch(
+    /restart of redis at 4\.5 s: [1-4]\d\d waited, 0 lost, 0 earlier, 0 counted anew/,
+  );
+  for (const one of verdict.criteria) expect(one.samples, one.id).toBeGreaterThan(0);
+});
+
+describe("cadence", () => {
+  test("a wait that is too short fails on any host, and is named with what it was to be", () => {
+    const { of } = judged({ waitMs: () => 0 }, unfit);
+    expect(of("cadence").verdict).toBe("fail");
+    expect(of("cadence").offending?.[0]).toMatch(/waited \d ms after attempt 1 .* was to wait 60 to/);
+  });
+
+  test("a wait that is too long fails on a fit host, and decides nothing on another", () => {
+    expect(judged({ lateMs: 400 }).of("cadence").verdict).toBe("fail");
+    expect(judged({ lateMs: 400 }, unfit).of("cadence").verdict).toBe("unknown");
+  });
+
+  test("a wait through a fault may be longer", () => {
+    const { waits } = retriesOf(readEvidence(simulateRetries(), backoffTestLab));
+    expect(waits.filter(({ disturbed }) => disturbed).length).toBeGreaterThan(100);
+    expect(judged().of("cadence").measured).toBe(0);
+  });
+
+  test("for a call without an answer the wait counts from when the caller gave up", () => {
+    const { chains } = retriesOf(readEvidence(simulateRetries(), backoffTestLab));
+    const silent = chains.filter(({ calls }) => calls[0]?.status === 0);
+    expect(silent.length).toBeGreaterThan(5);
+    for (const { calls } of silent) expect((calls[0]?.endedMs ?? 0) - (calls[0]?.arrivedMs ?? 0)).toBe(400);
+  });
+});
+
+describe("exponential", () => {
+  const linear: SimulatedWorker["waitMs"] = ({ baseMs, capMs, jitter }, attempt, random) =>
+    Math.min(capMs, baseMs * attempt) * (1 - jitter * random());
+
+  test("linear growth fails on any host", () => {
+    expect(judged({ waitMs: linear }).of("exponential").verdict).toBe("fail");
+    expect(judged({ waitMs: linear, lateMs: 100 }, unfit).of("exponential").verdict).toBe("fail");
+  });
+
+  test("exponential growth on a slow host decides nothing", () => {
+    expect(judged({ lateMs: 300 }, unfit).of("exponential").verdict).toBe("unknown");
+  });
+
+  test("the fit finds the factor of any exponential, and its interval holds it", () => {
+    const any = fc.double({ min: 1.1, max: 5, noNaN: true });
+    fc.assert(
+      fc.property(any, fc.double({ min: 1, max: 1_000, noNaN: true }), (factor, baseMs) => {
+        const waits = [1, 2, 3, 4].map((attempt) => ({ attempt, waitMs: baseMs * factor ** (attempt - 1) }));
+        const growth = fitGrowth(waits);
+        expect(growth?.factor).toBeCloseTo(factor, 6);
+        expect(growth?.baseMs).toBeCloseTo(baseMs, 6);
+        expect(growth?.low).toBeLessThanOrEqual(factor + 1e-6);
+      }),
+    );
+    expect(fitGrowth([1, 2].map((attempt) => ({ attempt, waitMs: attempt * 100 })))).toBeUndefined();
+  });
+});
+
+describe("attempts-bounded", () => {
+  test("one attempt too many fails", () => {
+    const { of } = judged({ maxAttempts: 6 });
+    expect(of("attempts-bounded").verdict).toBe("fail");
+    expect(of("attempts-bounded").offending?.[0]).toMatch(/was tried 6 times \(at most 5\)/);
+  });
+
+  test("a refused event that is tried again fails", () => {
+    const { of } = judged({}, (record) => {
+      const attempts = record.gateway?.attempts;
+      const at = attempts?.status.lastIndexOf(422) ?? -1;
+      for (const column of Object.values(attempts ?? {})) column?.push(column[at] as never);
+    });
+    expect(of("attempts-bounded").offending?.[0]).toMatch(/was tried 2 times \(at most 1\)/);
+  });
+});
+
+describe("outcome and lossless", () => {
+  test("an event that may end in two tables is in either, and in none it is lost", () => {
+    const { of } = judged({}, (record) => {
+      letters(record).pop();
+    });
+    expect(of("lossless").verdict).toBe("fail");
+    expect(of("outcome").offending?.[0]).toContain("ended nowhere");
+  });
+
+  test("an event in both tables fails", () => {
+    const { of } = judged({}, (record) => {
+      const effects = record.tables[0];
+      const other = record.gateway?.attempts.message.find((one) => !effects?.asSent.includes(one)) ?? -1;
+      effects?.asSent.push(other);
+      effects?.asSentCommittedMs.push(1);
+    });
+    expect(of("outcome").offending?.[0]).toContain("has 1 rows in effects and 1 in letters");
+  });
+
+  test("a dead letter needs its bytes and one entry an attempt", () => {
+    const spoilt = (at: number, value: string | null) =>
+      judged({}, (record) => {
+        const row = letters(record)[0];
+        if (row !== undefined) row.values[at] = value;
+      }).of("outcome").offending?.[0];
+    expect(spoilt(1, "0")).toContain("with other bytes");
+    expect(spoilt(2, null)).toContain("without a history");
+    expect(spoilt(2, "[]")).toContain("with 0 attempts in its history");
+  });
+
+  test("an effect that the gateway never accepted fails", () => {
+    const { of } = judged({}, (record) => {
+      const attempts = record.gateway?.attempts;
+      const once = attempts?.message.findIndex(
+        (one, i) => attempts.status[i] === 200 && attempts.message.indexOf(one) === i,
+      );
+      if (attempts !== undefined && once !== undefined) attempts.status[once] = 503;
+    });
+    expect(of("outcome").offending?.[0]).toContain("the gateway never accepted it");
+  });
+});
+
+describe("durable", () => {
+  test("what waited at the kill and never came again is lost", () => {
+    const { of } = judged({ atKill: "lost" });
+    expect(of("durable").verdict).toBe("fail");
+    expect(of("durable").offending?.[0]).toContain("was never tried again");
+  });
+
+  test("what waited at the kill and is counted anew shows by waits that are too short for their attempt", () => {
+    const record = simulateRetries({ atKill: "counted anew" });
+    expect(survivalOf(readEvidence(record, backoffTestLab))[0]?.recounted.length).toBeGreaterThan(10);
+    expect(judged({ atKill: "counted anew" }).of("durable").verdict).toBe("fail");
+  });
+
+  test("too few that waited prove nothing", () => {
+    const { of } = judged({}, (record) => {
+      record.parameters.minWaiting = 10_000;
+    });
+    expect(of("durable").verdict).toBe("unknown");
+  });
+});
+
+describe("what retries do to others", () => {
+  test("errors that go on after the brown-out fail error-rate-falls", () => {
+    const { of } = judged({}, (record) => {
+      const attempts = record.gateway?.attempts;
+      for (const [i, at] of attempts?.arrivedMs.entries() ?? []) {
+        if (at > 7_000 && attempts !== undefined) attempts.status[i] = 503;
+      }
+    });
+    expect(of("error-rate-falls").verdict).toBe("fail");
+  });
+
+  test("healthy events that wait behind retries fail no-head-of-line; by seconds, on any host", () => {
+    const held = (ms: number) => ({ delayMs: (dueMs: number) => (dueMs > 2_000 ? ms : 10) });
+    expect(judged(held(1_300)).of("no-head-of-line").verdict).toBe("fail");
+    expect(judged(held(1_300), unfit).of("no-head-of-line").verdict).toBe("unknown");
+    expect(judged(held(4_000), unfit).of("no-head-of-line").verdict).toBe("fail");
+  });
+
+  test("waits without jitter fail no-herd, on any host", () => {
+    const exact: SimulatedWorker["waitMs"] = ({ baseMs, factor, capMs }, attempt) =>
+      Math.min(capMs, baseMs * factor ** (attempt - 1));
+    const { of } = judged({ waitMs: exact }, unfit);
+    expect(of("no-herd").verdict).toBe("fail");
+    expect(of("no-herd").detail).toContain("chance has no part");
+  });
+
+  test("a little jitter is too little", () => {
+    const little: SimulatedWorker["waitMs"] = ({ baseMs, factor, capMs, jitter }, attempt, random) =>
+      Math.min(capMs, baseMs * factor ** (attempt - 1)) * (1 - (jitter / 20) * random());
+    expect(judged({ waitMs: little }).of("no-herd").verdict).toBe("fail");
+  });
+});
+
+test("without its companion what compares is unknown", () => {
+  const { of } = judged({}, (record) => {
+    record.arms = [];
+  });
+  for (const id of ["exponential", "no-head-of-line", "no-herd"]) expect(of(id).verdict).toBe("unknown");
+});

@@ -1,0 +1,296 @@
+/** Judges of what retries do to others: to the gateway after a brown-out, to healthy events, and to each other. */
+import type { Criterion } from "../lab.ts";
+import { noArm } from "./backoff.ts";
+import { describe, seconds } from "./delivery.ts";
+import type { Evidence } from "./evidence.ts";
+import { gatewayOf } from "./flow.ts";
+import { timerAllowanceMs } from "./host.ts";
+import { quantile, retriesOf } from "./retries.ts";
+import type { Finding } from "./verdict.ts";
+
+export const errorWindowMs = 500;
+/** Windows with fewer calls say little about a share. */
+const minCalls = 25;
+const minWindows = 3;
+const minHealthy = 100;
+export const herdWindowMs = 50;
+const herdShare = 0.5;
+/** A herd smaller than this is none. */
+const minHerd = 20;
+
+export interface ErrorWindow {
+  readonly startMs: number;
+  readonly calls: number;
+  /** Share of them that did not end with 200. */
+  readonly share: number;
+}
+
+/** Calls by windows of 500 ms, from the beginning of the load. */
+export function errorWindows(evidence: Evidence): ErrorWindow[] {
+  const { attempts } = gatewayOf(evidence);
+  const calls: number[] = [];
+  const failed: number[] = [];
+  for (const [i, at] of attempts.arrivedMs.entries()) {
+    const window = Math.floor(at / errorWindowMs);
+    calls[window] = (calls[window] ?? 0) + 1;
+    if (attempts.status[i] !== 200) failed[window] = (failed[window] ?? 0) + 1;
+  }
+  return Array.from(calls, (count = 0, i) => ({
+    startMs: i * errorWindowMs,
+    calls: count,
+    share: count === 0 ? 0 : (failed[i] ?? 0) / count,
+  }));
+}
+
+/** The share of calls that fail by plan when nothing is wrong: troubled events, tried as often as the policy allows. */
+export function plannedErrorShare(evidence: Evidence): number {
+  const troubles = new Map((evidence.scenario.load.trouble ?? []).map((one) => [one.name, one]));
+  const maxAttempts = evidence.scenario.worker.retry?.maxAttempts ?? 1;
+  let failing = 0;
+  let succeeding = 0;
+  for (let i = 0; i < evidence.planned; i += 1) {
+    const trouble = troubles.get(evidence.place(i).trouble ?? "");
+    if (trouble?.status === 422) {
+      failing += 1;
+      continue;
+    }
+    failing += Math.min(trouble?.times ?? 0, maxAttempts);
+    if ((trouble?.times ?? 0) < maxAttempts) succeeding += 1;
+  }
+  return failing / Math.max(1, failing + succeeding);
+}
+
+export const errorRateFalls: Criterion = {
+  id: "error-rate-falls",
+  claim: "After the brown-out the share of failing calls falls window by window to the plan's floor.",
+  judge(evidence): Finding {
+    const brownOut = evidence.scenario.gateway?.brownOut;
+    const floor = plannedErrorShare(evidence);
+    const loadMs = evidence.record.phases.at(-1)?.endMs ?? 0;
+    const base = { threshold: `<= ${percent(floor)}`, unit: "% of calls fail", samples: 0 };
+    if (brownOut === undefined) {
+      return { ...base, measured: null, verdict: "unknown", detail: "There was no brown-out." };
+    }
+    const windows = errorWindows(evidence).filter(
+      ({ startMs, calls }) =>
+        startMs >= brownOut.endMs && startMs + errorWindowMs <= loadMs && calls >= minCalls,
+    );
+    // Three standard deviations of a share of so many calls.
+    const noise = (share: number, calls: number) =>
+      3 * Math.sqrt(Math.max(0.05, share * (1 - share)) / calls);
+    const rising = windows.filter((one, i) => {
+      const before = windows[i - 1];
+      return (
+        before !== undefined &&
+        one.share > Math.max(before.share, floor) + noise(before.share, Math.min(one.calls, before.calls))
+      );
+    });
+    const easedMs = brownOut.endMs + (brownOut.easesMs ?? 0);
+    const after = windows.filter(({ startMs }) => startMs >= easedMs);
+    const last = after.at(-1);
+    const told = `Share of failing calls by ${errorWindowMs} ms since the end of the brown-out at ${seconds(brownOut.endMs)}: ${windows.map(({ share }) => `${percent(share)} %`).join(", ")}; the plan's floor is ${percent(floor)} %`;
+    const samples = windows.length;
+    if (last === undefined || samples < minWindows) {
+      return {
+        ...base,
+        samples,
+        measured: null,
+        verdict: "unknown",
+        detail: `${told}: too few windows with ${minCalls} calls.`,
+      };
+    }
+    const measured = percent(last.share);
+    const bound = floor + noise(floor, last.calls);
+    const threshold = `<= ${percent(bound)}`;
+    if (rising.length === 0 && last.share <= bound) {
+      return { ...base, threshold, samples, measured, verdict: "pass", detail: `${told}.` };
+    }
+    return {
+      ...base,
+      threshold,
+      samples,
+      measured,
+      verdict: "fail",
+      detail: `${told}.`,
+      offending: rising.map(
+        ({ startMs, share, calls }) =>
+          `from ${seconds(startMs)} on ${percent(share)} % of ${calls} calls failed: more than before`,
+      ),
+      expected: "errors that end with their cause",
+      lookAt: "who still calls for events that cannot succeed, and how often",
+    };
+  },
+};
+
+/** @param arm a companion without faults, so that nothing else holds events up */
+export function noHeadOfLine(arm: string): Criterion {
+  return {
+    id: "no-head-of-line",
+    claim:
+      "In the aftermath of the brown-out 99 of 100 healthy events are accepted within a second of when they were due.",
+    timing: true,
+    judge(evidence): Finding {
+      const calm = evidence.arm(arm);
+      const limitMs = 1_000 + timerAllowanceMs(evidence.record.host);
+      const base = { threshold: `< ${limitMs}`, unit: "ms (p99)" };
+      const brownOut = calm?.scenario.gateway?.brownOut;
+      if (calm === undefined || brownOut === undefined) {
+        return { ...base, measured: null, samples: 0, verdict: "unknown", detail: noArm(arm) };
+      }
+      const fromMs = brownOut.endMs + (brownOut.easesMs ?? 0);
+      const { chain } = retriesOf(calm);
+      const late: { readonly message: number; readonly ms: number }[] = [];
+      for (let i = 0; i < calm.planned; i += 1) {
+        const due = calm.dueMs[i] ?? 0;
+        if (due < fromMs || !calm.acknowledged(i) || calm.place(i).trouble !== undefined) continue;
+        const first = chain(i)?.calls.find(({ status }) => status === 200);
+        late.push({ message: i, ms: first === undefined ? Number.POSITIVE_INFINITY : first.endedMs - due });
+      }
+      const samples = late.length;
+      const p99 = quantile(
+        late.map(({ ms }) => ms),
+        0.99,
+      );
+      const p50 = quantile(
+        late.map(({ ms }) => ms),
+        0.5,
+      );
+      if (samples < minHealthy) {
+        return {
+          ...base,
+          measured: null,
+          samples,
+          verdict: "unknown",
+          detail: `Only ${samples} healthy events were due after the brown-out.`,
+        };
+      }
+      const measured = Number.isFinite(p99) ? Math.round(p99) : null;
+      const told = `${samples} healthy events due after the brown-out of ${seconds(fromMs)}: p50 ${p50.toFixed(0)} ms, p99 ${measured === null ? "never" : `${measured} ms`}`;
+      if (p99 < limitMs) return { ...base, measured, samples, verdict: "pass", detail: `${told}.` };
+      return {
+        ...base,
+        measured,
+        samples,
+        verdict: "fail",
+        // Half of them by twice as much: no host is that slow, and still offers the load.
+        inexcusable: p50 > 2 * limitMs,
+        detail: `${told}.`,
+        offending: late
+          .filter(({ ms }) => ms >= limitMs)
+          .slice(0, 5)
+          .map(
+            ({ message, ms }) =>
+              `${describe(calm, message)} ${Number.isFinite(ms) ? `was accepted ${seconds(ms)} later` : "was never accepted"}`,
+          ),
+        expected: "healthy events that pass those that wait",
+        lookAt: "what a waiting event keeps busy meanwhile: a place at work, a partition, a batch",
+      };
+    },
+  };
+}
+
+export interface Herd {
+  /** Retries of events of the burst, ms since the burst began. */
+  readonly atMs: readonly number[];
+  /** In the busiest 50 ms. */
+  readonly busiest: number;
+}
+
+/** Retries of the phase "burst", all of whose events fail at once, in the first `forMs` since it began. */
+export function herdOf(evidence: Evidence, forMs: number): Herd {
+  const burst = evidence.phase("burst");
+  if (burst === undefined) return { atMs: [], busiest: 0 };
+  const atMs = retriesOf(evidence)
+    .chains.filter(({ message }) => {
+      const due = evidence.dueMs[message] ?? -1;
+      return due >= burst.startMs && due < burst.endMs;
+    })
+    .flatMap(({ calls }) => calls.slice(1).map(({ arrivedMs }) => arrivedMs - burst.startMs))
+    .filter((at) => at >= 0 && at < forMs)
+    .sort((a, b) => a - b);
+  let busiest = 0;
+  for (let from = 0, to = 0; to < atMs.length; to += 1) {
+    while ((atMs[to] ?? 0) - (atMs[from] ?? 0) >= herdWindowMs) from += 1;
+    busiest = Math.max(busiest, to - from + 1);
+  }
+  return { atMs, busiest };
+}
+
+/** How long both runs can be compared: until something else breaks in one of them. */
+export function comparableMs(evidence: Evidence, calm: Evidence): number {
+  const spans = [evidence, calm].map((run) => {
+    const from = run.phase("burst")?.startMs ?? 0;
+    const firstFault = Math.min(...run.record.faults.map(({ startMs }) => startMs), run.record.settled.atMs);
+    return firstFault - from;
+  });
+  return Math.max(0, Math.min(...spans));
+}
+
+/** @param arm a companion with the same burst, and without jitter */
+export function noHerd(arm: string): Criterion {
+  return {
+    id: "no-herd",
+    claim: "With jitter the busiest 50 ms of retries holds at most half of what it holds without.",
+    timing: true,
+    judge(evidence): Finding {
+      const calm = evidence.arm(arm);
+      const base = { threshold: `<= ${herdShare * 100}`, unit: "% of the herd without jitter" };
+      if (calm === undefined)
+        return { ...base, measured: null, samples: 0, verdict: "unknown", detail: noArm(arm) };
+      const forMs = comparableMs(evidence, calm);
+      const herd = herdOf(evidence, forMs);
+      const without = herdOf(calm, forMs);
+      const samples = herd.atMs.length + without.atMs.length;
+      const told = `The busiest ${herdWindowMs} ms held ${herd.busiest} retries of the burst with a jitter of ${retriesOf(evidence).policy.jitter}, and ${without.busiest} without (${herd.atMs.length} and ${without.atMs.length} retries in ${seconds(forMs)})`;
+      if (isUnjittered(evidence)) {
+        return {
+          ...base,
+          measured: 100,
+          samples,
+          verdict: "fail",
+          inexcusable: true,
+          detail: `No wait was shorter than the formula without jitter: chance has no part in them. ${told}.`,
+          offending: [told],
+          expected: "events that failed together and come back apart",
+          lookAt: "whether RETRY_JITTER is used at all",
+        };
+      }
+      if (without.busiest < minHerd) {
+        return {
+          ...base,
+          measured: null,
+          samples,
+          verdict: "unknown",
+          detail: `${told}: there was no herd to be broken up.`,
+        };
+      }
+      const measured = Math.round((herd.busiest / without.busiest) * 100);
+      if (herd.busiest <= herdShare * without.busiest) {
+        return { ...base, measured, samples, verdict: "pass", detail: `${told}.` };
+      }
+      return {
+        ...base,
+        measured,
+        samples,
+        verdict: "fail",
+        detail: `${told}.`,
+        offending: [told],
+        expected: "events that failed together and come back apart",
+        lookAt: "whether RETRY_JITTER is used, and whether each event draws for itself",
+      };
+    },
+  };
+}
+
+/** With a jitter half of the waits are shorter than the formula by half of it; how slow a host is changes nothing about it. */
+function isUnjittered(evidence: Evidence): boolean {
+  const { policy, waits } = retriesOf(evidence);
+  const firsts = waits.filter(({ attempt }) => attempt === 1);
+  return (
+    policy.jitter > 0 &&
+    firsts.length >= minHerd &&
+    firsts.every(({ waitMs, idealMs }) => waitMs >= idealMs - 1)
+  );
+}
+
+const percent = (share: number) => Math.round(share * 100);

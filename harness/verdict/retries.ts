@@ -1,0 +1,154 @@
+/**
+ * Retries as the gateway saw them: the calls of each event in order, the waits between them, and which of them a fault
+ * had a hand in. Pure, and made once for each record.
+ */
+import type { RetrySettings } from "../lab.ts";
+import type { Fault } from "../record/record.ts";
+import type { Evidence } from "./evidence.ts";
+import { gatewayOf } from "./flow.ts";
+
+export interface Call {
+  readonly arrivedMs: number;
+  /** The answer, or when the caller gave up; NaN for a call that was still open when the run ended. */
+  readonly endedMs: number;
+  /** 0 without an answer. */
+  readonly status: number;
+}
+
+/** What the gateway saw of one event. */
+export interface Chain {
+  readonly message: number;
+  readonly calls: readonly Call[];
+  /**
+   * Calls of which the worker could not keep what came of them, because it died or its Redis did; they may rightly be
+   * made again, at once and beyond the number of attempts.
+   */
+  readonly unsettled: number;
+  /** The event was delivered again after a kill, so that a call may rightly come out of turn. */
+  readonly redelivered: boolean;
+}
+
+/** From the end of call `attempt` to the arrival of the next one. */
+export interface Wait {
+  readonly message: number;
+  /** 1: the wait after the first call. */
+  readonly attempt: number;
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly waitMs: number;
+  /** What the policy says without jitter, and the least it allows. */
+  readonly idealMs: number;
+  readonly leastMs: number;
+  /** It reaches into a fault window, so it may rightly be longer; never shorter. */
+  readonly disturbed: boolean;
+}
+
+export interface Retries {
+  readonly policy: RetrySettings;
+  readonly chains: readonly Chain[];
+  /** Of chains in whose course no fault had a hand. */
+  readonly waits: readonly Wait[];
+  chain(message: number): Chain | undefined;
+}
+
+/** What came of a retry this shortly before a death may not have been kept. */
+const keptAfterMs = 300;
+/** A job that was handed out before its store died is called for this much later at most. */
+const fetchedMs = 50;
+
+const known = new WeakMap<object, Retries>();
+
+/** @throws RangeError when the record has no gateway or the scenario no retry policy */
+export function retriesOf(evidence: Evidence): Retries {
+  const before = known.get(evidence.record);
+  if (before !== undefined) return before;
+  const policy = evidence.scenario.worker.retry;
+  if (policy === undefined) throw new RangeError("the scenario has no retry policy");
+  const byMessage = new Map<number, Chain>();
+  for (const [message, calls] of callsByMessage(evidence)) {
+    byMessage.set(message, {
+      message,
+      calls,
+      unsettled: calls.filter((call, i) => isUnsettled(call, i, evidence.record.faults)).length,
+      redelivered: isRedelivered(message, calls[0], evidence),
+    });
+  }
+  const chains = [...byMessage.values()];
+  const retries: Retries = {
+    policy,
+    chains,
+    waits: chains.filter(isUndisturbedChain).flatMap((chain) => waitsOf(chain, policy, evidence)),
+    chain: (message) => byMessage.get(message),
+  };
+  known.set(evidence.record, retries);
+  return retries;
+}
+
+/** Whether its calls can be counted and timed one by one. */
+export const isUndisturbedChain = ({ unsettled, redelivered }: Chain): boolean =>
+  unsettled === 0 && !redelivered;
+
+/** min(cap, base x factor^(attempt - 1)), in ms. */
+export function idealWaitMs({ baseMs, factor, capMs }: RetrySettings, attempt: number): number {
+  return Math.min(capMs, baseMs * factor ** (attempt - 1));
+}
+
+/** Failed in a way that is worth another try: told to come later, or not answered. */
+export const isRetryable = ({ status }: Call): boolean => status === 503 || status === 0;
+
+function callsByMessage(evidence: Evidence): Map<number, Call[]> {
+  const { attempts } = gatewayOf(evidence);
+  const calls = new Map<number, Call[]>();
+  for (const [i, message] of attempts.message.entries()) {
+    if (message < 0) continue;
+    const own = calls.get(message) ?? [];
+    own.push({
+      arrivedMs: attempts.arrivedMs[i] ?? 0,
+      endedMs: attempts.answeredMs[i] ?? attempts.leftMs?.[i] ?? Number.NaN,
+      status: attempts.status[i] ?? 0,
+    });
+    calls.set(message, own);
+  }
+  return calls;
+}
+
+function isUnsettled({ arrivedMs, endedMs }: Call, index: number, faults: readonly Fault[]): boolean {
+  return faults.some(({ kind, startMs }) => {
+    // What came of a first call waits in the worker, and goes with it: then the event is delivered again, see below.
+    if (index === 0 || (kind !== "kill-worker" && kind !== "restart")) return false;
+    return arrivedMs <= startMs + fetchedMs && !(endedMs < startMs - keptAfterMs);
+  });
+}
+
+function isRedelivered(message: number, first: Call | undefined, { record }: Evidence): boolean {
+  const { offset, partition } = record.ledger;
+  return record.faults.some(({ kind, startMs, committedOffsets = [] }) => {
+    if (kind !== "kill-worker" || first === undefined || first.arrivedMs > startMs) return false;
+    return (offset[message] ?? -1) >= Math.max(0, committedOffsets[partition[message] ?? 0] ?? 0);
+  });
+}
+
+function waitsOf({ message, calls }: Chain, policy: RetrySettings, { record }: Evidence): Wait[] {
+  return calls.slice(1).map((next, i) => {
+    const fromMs = calls[i]?.endedMs ?? Number.NaN;
+    const idealMs = idealWaitMs(policy, i + 1);
+    return {
+      message,
+      attempt: i + 1,
+      fromMs,
+      toMs: next.arrivedMs,
+      waitMs: next.arrivedMs - fromMs,
+      idealMs,
+      leastMs: idealMs * (1 - policy.jitter),
+      disturbed: record.faults.some(
+        ({ startMs, clearMs }) => fromMs <= clearMs && Math.max(next.arrivedMs, fromMs + idealMs) >= startMs,
+      ),
+    };
+  });
+}
+
+/** Sorted copies' quantile; NaN without values. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN;
+}

@@ -1,0 +1,4 @@
+import { proveSolution } from "../../harness/testing.ts";
+import lab from "./lab.ts";
+
+proveSolution(lab);

@@ -1,0 +1,3 @@
+import { main } from "../../harness/cli.ts";
+
+await main(["lab", "backoff", ...process.argv.slice(2)]);
