@@ -57,7 +57,7 @@ const calm: Omit<Scenario, "arms"> = {
 const scenario: Scenario = {
   load,
   gateway,
-  faults: [],
+  faults: [{ kind: "restart", service: "redis", atMs: 4_500, forMs: 600, recoveryMs: 300 }],
   worker: { ...worker, retry },
   settleMs: 10_000,
   limits: { minWaiting: 80 },
@@ -161,7 +161,10 @@ function runOf(
     const eventId = plan.eventId(message) ?? "";
     const history: unknown[] = [];
     const dueMs = due[message] ?? 0;
-    let atMs = possible(dueMs + subject.delayMs(dueMs));
+    // First calls need no Redis.
+    let atMs = dueMs + subject.delayMs(dueMs);
+    if (faults[0] !== undefined && atMs >= faults[0].startMs && atMs < faults[0].healMs)
+      atMs = faults[0].healMs;
     let forgotten = 0;
     for (let attempt = 1; ; attempt += 1) {
       const { status } = answerTo({ ...order, trouble: byEvent }, { eventId, attempt, atMs });
@@ -197,7 +200,11 @@ function runOf(
     status: calls.map(({ status }) => status),
     open: calls.map(() => 1),
   };
-  const committedAt = (atMs: number) => indexes.filter((i) => (due[i] ?? 0) + 30 < atMs).length;
+  /** What fails while a store is away stays in Kafka until it is back. */
+  const storedAt = (dueMs: number) =>
+    faults.find(({ kind, startMs, healMs }) => kind === "restart" && dueMs >= startMs - 30 && dueMs < healMs)
+      ?.healMs ?? dueMs + 30;
+  const committedAt = (atMs: number) => indexes.filter((i) => storedAt(due[i] ?? 0) < atMs).length;
   return {
     ...base,
     parameters: { sessionTimeoutMs: 500, ...asked.limits },
@@ -245,6 +252,12 @@ function runOf(
       attempts,
       strangers: [],
     },
+    commitSamples: Array.from({ length: Math.ceil(endMs / 100) }, (_, i) => ({
+      atMs: i * 100,
+      committed: [committedAt(i * 100)],
+      checked: 0,
+      missing: [],
+    })),
     settled: { atMs: endMs, drained: true },
     finishedMs: endMs + 20,
   };

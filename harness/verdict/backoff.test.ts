@@ -167,6 +167,19 @@ describe("durable", () => {
     expect(judged({ atKill: "counted anew" }).of("durable").verdict).toBe("fail");
   });
 
+  test("an event that failed while Redis was away, and was committed meanwhile, is found", () => {
+    expect(judged().of("durable").detail).toMatch(
+      /[1-9]\d events failed while it was away, 0 of them were committed/,
+    );
+    const { of } = judged({}, (record) => {
+      for (const sample of record.commitSamples) {
+        if (sample.atMs > 4_500 && sample.atMs < 5_200) sample.committed = [1_200];
+      }
+    });
+    expect(of("durable").verdict).toBe("fail");
+    expect(of("durable").offending?.[0]).toContain("could be put nowhere, and was committed");
+  });
+
   test("too few that waited prove nothing", () => {
     const { of } = judged({}, (record) => {
       record.parameters.minWaiting = 10_000;

@@ -147,6 +147,8 @@ export interface Survival {
   readonly late: readonly Wait[];
   /** Later waits of the same events that are shorter than their attempt's: the count began anew. */
   readonly recounted: readonly Wait[];
+  /** First calls that failed while a store was away: their events could be kept nowhere but in Kafka. */
+  readonly kept: { readonly events: number; readonly committed: readonly number[] };
 }
 
 /** What became of those that waited at each kill of the worker and each restart of a store. */
@@ -185,8 +187,33 @@ export function survivalOf(evidence: Evidence): Survival[] {
       early: crossing.filter(isEarly),
       late: crossing.filter((wait) => wait.toMs > clearMs(wait) + allowance),
       recounted: following.filter(isEarly),
+      kept: keptBack(evidence, fault),
     };
   });
+}
+
+/** A store takes a moment to die. */
+const dyingMs = 150;
+
+/** Events whose first call failed while the store was away, and those of them that were committed meanwhile. */
+function keptBack(evidence: Evidence, fault: Fault): Survival["kept"] {
+  const { record, scenario } = evidence;
+  const plan = scenario.faults.find((one) => one.kind === "restart" && fault.kind === one.kind);
+  if (plan?.kind !== "restart") return { events: 0, committed: [] };
+  const fromMs = fault.startMs + dyingMs;
+  const untilMs = fault.startMs + plan.forMs;
+  const last = record.commitSamples.findLast(({ atMs }) => atMs > fromMs && atMs <= untilMs);
+  const failed = retriesOf(evidence).chains.filter(({ calls: [first], message }) => {
+    if (first === undefined || !isRetryable(first) || !evidence.acknowledged(message)) return false;
+    return first.endedMs > fromMs && first.endedMs < untilMs && first.endedMs < (last?.atMs ?? 0);
+  });
+  const { offset, partition } = record.ledger;
+  return {
+    events: failed.length,
+    committed: failed
+      .map(({ message }) => message)
+      .filter((one) => (offset[one] ?? -1) < (last?.committed[partition[one] ?? 0] ?? -1)),
+  };
 }
 
 /** Needs the parameter "minWaiting": fewer put nothing to the test. */
@@ -198,20 +225,24 @@ export const durable: Criterion = {
     const survivals = survivalOf(evidence);
     const wanted = evidence.parameter("minWaiting");
     const least = survivals.reduce((most, { waiting }) => Math.min(most, waiting), Number.POSITIVE_INFINITY);
-    const broken = (one: Survival) => one.lost.length + one.early.length + one.recounted.length;
+    const broken = (one: Survival) =>
+      one.lost.length + one.early.length + one.recounted.length + one.kept.committed.length;
     const measured = survivals.reduce((sum, one) => sum + broken(one), 0);
     const late = survivals.reduce((sum, one) => sum + one.late.length, 0);
     const base = {
       measured,
       threshold: "= 0",
-      unit: "events lost, moved earlier or counted anew",
+      unit: "events lost, moved earlier, counted anew or committed too early",
       samples: survivals.reduce((sum, one) => sum + one.waiting, 0),
     };
     const told = survivals
       .map(
-        ({ fault, waiting, lost, early, recounted, late: after }) =>
+        ({ fault, waiting, lost, early, recounted, late: after, kept }) =>
           `${fault.name} at ${seconds(fault.startMs)}: ${waiting} waited, ${lost.length} lost, ${early.length} earlier, ` +
-          `${recounted.length} counted anew, ${after.length} later than ${seconds(fault.clearMs)} and its time`,
+          `${recounted.length} counted anew, ${after.length} later than ${seconds(fault.clearMs)} and its time` +
+          (kept.events === 0
+            ? ""
+            : `; ${kept.events} events failed while it was away, ${kept.committed.length} of them were committed meanwhile`),
       )
       .join("; ");
     if (measured > 0) {
@@ -219,7 +250,10 @@ export const durable: Criterion = {
         ...base,
         verdict: "fail",
         detail: `${told}.`,
-        offending: survivals.flatMap(({ lost, early, recounted }) => [
+        offending: survivals.flatMap(({ lost, early, recounted, kept }) => [
+          ...kept.committed
+            .slice(0, shown)
+            .map((one) => `${describe(evidence, one)} failed, could be put nowhere, and was committed`),
           ...lost
             .slice(0, shown)
             .map(

@@ -51,7 +51,7 @@ export function attemptsChart(evidence: Evidence): Chart {
         left: { label: "attempt", min: 0.5, max: policy.maxAttempts + 0.5 },
         series: [
           { label: "earliest", role: "limit", kind: "line", dashed: true, points: sums(1 - policy.jitter) },
-          { label: "without jitter", role: "limit", kind: "line", points: sums(1) },
+          { label: "without jitter", role: "other", kind: "line", points: sums(1) },
           { label: "attempts", role: "done", kind: "dots", points: dots },
         ],
       },
@@ -106,7 +106,9 @@ export function waitsChart(arm: string): (evidence: Evidence) => Chart {
 
 export function errorsChart(evidence: Evidence): Chart {
   const { attempts } = gatewayOf(evidence);
-  const windows = errorWindows(evidence).filter(({ calls }) => calls > 0);
+  const loadMs = evidence.record.phases.at(-1)?.endMs ?? 0;
+  // When the load is over only what fails for ever is still tried.
+  const windows = errorWindows(evidence).filter(({ calls, startMs }) => calls > 0 && startMs < loadMs);
   const middle = (startMs: number) => (startMs + errorWindowMs / 2) / 1_000;
   const rate = (isRetry: boolean): Point[] => {
     const seen = new Set<number>();
