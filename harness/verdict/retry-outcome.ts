@@ -272,6 +272,17 @@ export const durable: Criterion = {
         lookAt: "where a waiting event is between two attempts, and when its message was committed",
       };
     }
+    const planned = evidence.scenario.faults.filter(
+      ({ kind }) => kind === "kill-worker" || kind === "restart",
+    );
+    if (survivals.length < planned.length) {
+      const why = evidence.record.stack.limits.join("; ");
+      return {
+        ...base,
+        verdict: "unknown",
+        detail: `${told}. Not all deaths could be brought about: ${why}.`,
+      };
+    }
     if (survivals.length === 0)
       return { ...base, measured: null, verdict: "unknown", detail: "Nothing was killed." };
     if (least < wanted) {

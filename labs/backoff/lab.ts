@@ -85,7 +85,7 @@ function calm(retry: RetrySettings, brownOutMs: number): Arm {
         maxInFlight: 2_000,
         retry: { ...retry, jitter: 0 },
       },
-      settleMs: 6_000,
+      settleMs: 5_000,
       ...settled,
     },
   };
@@ -137,15 +137,18 @@ const quick: Scenario = {
   arms: [calm(quickRetry, 800)],
 };
 
-/** As short as every mistake still shows in: the kill alone, and only events that end soon. */
+/** As short as every mistake still shows in: the kill alone, and no attempt that comes late. */
+const proofRetry: RetrySettings = { ...quickRetry, maxAttempts: 4 };
+
 const proof: Scenario = {
   ...quick,
   load: { ...messages, phases: phases(700, 1_800, 1_000), trouble },
   gateway: gateway(700, 1_800, 0),
   faults: [{ kind: "kill-worker", meets: "waiting", atMs: 2_000, recoveryMs: 2_500 }],
-  settleMs: 5_000,
+  worker: { ...quick.worker, retry: proofRetry },
+  settleMs: 4_000,
   limits: { minWaiting: 50 },
-  arms: [calm(quickRetry, 800)],
+  arms: [calm(proofRetry, 800)],
 };
 
 const lab: Lab = {
