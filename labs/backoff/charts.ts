@@ -18,17 +18,26 @@ import { survivalOf } from "../../harness/verdict/retry-outcome.ts";
 
 type Point = readonly [x: number, y: number];
 
-/** The drill's proof: when each attempt came, counted from the first, over when it may come. */
-export function attemptsChart(evidence: Evidence): Chart {
-  const { chains, policy } = retriesOf(evidence);
-  const calm = chains.filter(
-    (chain) =>
-      isUndisturbedChain(chain) &&
-      !isNearFault(evidence, chain.calls.at(0)?.arrivedMs, chain.calls.at(-1)?.arrivedMs),
-  );
-  const dots = calm.flatMap(({ calls }) =>
-    calls.slice(1).map((call, i): Point => [(call.arrivedMs - (calls[0]?.endedMs ?? 0)) / 1_000, i + 2]),
-  );
+/**
+ * The drill's proof: when each attempt came, counted from the first, over when it may come.
+ * @param arm the companion without jitter
+ */
+export function attemptsChart(arm: string): (evidence: Evidence) => Chart {
+  return (evidence) => attemptsOf(evidence, evidence.arm(arm));
+}
+
+function attemptsOf(evidence: Evidence, companion: Evidence | undefined): Chart {
+  const { policy } = retriesOf(evidence);
+  const dots = (run: Evidence): Point[] =>
+    retriesOf(run)
+      .chains.filter(
+        (chain) =>
+          isUndisturbedChain(chain) &&
+          !isNearFault(run, chain.calls.at(0)?.arrivedMs, chain.calls.at(-1)?.arrivedMs),
+      )
+      .flatMap(({ calls }) =>
+        calls.slice(1).map((call, i): Point => [(call.arrivedMs - (calls[0]?.endedMs ?? 0)) / 1_000, i + 2]),
+      );
   const attempts = Array.from({ length: policy.maxAttempts - 1 }, (_, i) => i + 1);
   const sums = (share: number): Point[] => {
     let at = 0;
@@ -43,7 +52,7 @@ export function attemptsChart(evidence: Evidence): Chart {
   return {
     id: "attempts",
     title: "Do attempts 1 to N come with growing delays?",
-    caption: `Each dot is an attempt of an event that no fault touched: when it came, counted from the end of the first. The lines are the earliest the policy allows (a jitter of ${policy.jitter}) and the formula without jitter; dots belong between them. A worker that retries at once has all its dots at zero.`,
+    caption: `Each dot is an attempt of an event that no fault touched: when it came, counted from the end of the first. The lines are the earliest the policy allows (a jitter of ${policy.jitter}) and the formula without jitter; dots belong between them, and those of the companion run without jitter, a little lower, on the second line. A worker that retries at once has all its dots at zero.`,
     criteria: ["cadence", "attempts-bounded"],
     x: { label: "time since the first attempt ended (s)", min: 0 },
     panels: [
@@ -51,8 +60,15 @@ export function attemptsChart(evidence: Evidence): Chart {
         left: { label: "attempt", min: 0.5, max: policy.maxAttempts + 0.5 },
         series: [
           { label: "earliest", role: "limit", kind: "line", dashed: true, points: sums(1 - policy.jitter) },
-          { label: "without jitter", role: "other", kind: "line", points: sums(1) },
-          { label: "attempts", role: "done", kind: "dots", points: dots },
+          { label: "without jitter", role: "other", kind: "line", dashed: true, points: sums(1) },
+          { label: "attempts", role: "done", kind: "dots", points: dots(evidence) },
+          // A little lower, so that both are seen.
+          {
+            label: "attempts, no jitter",
+            role: "lag",
+            kind: "dots",
+            points: companion === undefined ? [] : dots(companion).map(([x, y]) => [x, y - 0.2] as const),
+          },
         ],
       },
     ],

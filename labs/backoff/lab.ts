@@ -179,7 +179,7 @@ const lab: Lab = {
     noHerd(noJitter),
   ],
   charts: [
-    attemptsChart,
+    attemptsChart(noJitter),
     waitsChart(noJitter),
     errorsChart,
     herdChart(noJitter),

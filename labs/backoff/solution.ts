@@ -132,6 +132,8 @@ export async function work({ backoff, maxAttempts, first, putOff, guard } = part
         })),
       ),
   });
+  // Retries and first attempts end together: the process has no time for one after the other.
+  process.once("SIGTERM", () => void worker.stop());
   await pipeline.untilSignal("SIGTERM");
   await worker.stop();
   await queue.close();
