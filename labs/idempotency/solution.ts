@@ -66,7 +66,13 @@ export async function payOnce({ keys, keyOf, store } = parts): Promise<void> {
         const payment = parsePayment(value);
         return { payment, record, key: keyOf(payment, record), payloadHash: payloadHash(value ?? "") };
       }),
-    batcher: { size: batchSize, concurrency: 2, retry: { isTransient } },
+    batcher: {
+      size: batchSize,
+      concurrency: 2,
+      // In the order of their partition: the first use of a key must come first, so that the other is the conflict.
+      partitionBy: ({ assignment }) => assignment.partition,
+      retry: { isTransient },
+    },
     write: (batch) => store(db, batch.values),
   });
   await pipeline.untilSignal("SIGTERM");
