@@ -16,7 +16,7 @@ import { openWebhook, type Webhook } from "./operate/webhook.ts";
 import { createPlace, type Place } from "./place.ts";
 import { type CommitProbe, committedOffsets, endOffsets, startCommitProbe } from "./probe/commits.ts";
 import { readTables } from "./probe/final-read.ts";
-import { isGroupReady, startGroupProbe } from "./probe/group.ts";
+import { readyMembers, startGroupProbe } from "./probe/group.ts";
 import { calibrate, describeHost } from "./probe/host.ts";
 import { databaseClockSkewMs, keepsCommitTimes, tableReader } from "./probe/tables.ts";
 import { startWatches } from "./probe/watches.ts";
@@ -146,7 +146,7 @@ async function awaitReady(
   try {
     await until(
       "the worker's group to be stable with every partition assigned",
-      () => isGroupReady(place.admin, place.groupId, place.topic, lab.partitions, workers),
+      () => readyMembers(place.admin, place.groupId, place.topic, lab.partitions, workers),
       { timeoutMs: readyWithinMs, everyMs: 50, signal: AbortSignal.any([signal, lost]) },
     );
   } catch (error) {
@@ -228,7 +228,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
       workers,
       partitions: lab.partitions,
       partitionOf: (message) => load.ledger.partition[message] ?? -1,
-      isGroupReady: () => isGroupReady(place.admin, place.groupId, place.topic, lab.partitions, workers),
+      readyMembers: () => readyMembers(place.admin, place.groupId, place.topic, lab.partitions, workers),
       sessionTimeoutMs: scenario.worker.sessionTimeoutMs,
       now,
       committed: () => committedOffsets(place.admin, place.groupId, place.topic, lab.partitions),

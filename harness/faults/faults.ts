@@ -26,8 +26,8 @@ export interface FaultContext {
   readonly workers: number;
   readonly partitions: number;
   readonly partitionOf: (message: number) => number;
-  /** Whether the group is stable with all its workers. */
-  readonly isGroupReady: () => Promise<boolean>;
+  /** The group's members when it is stable with all its workers; else undefined. */
+  readonly readyMembers: () => Promise<readonly string[] | undefined>;
   readonly sessionTimeoutMs: number;
   /** Now, in ms since the load began. */
   readonly now: () => number;
@@ -54,6 +54,7 @@ export function limitsOf(plans: readonly FaultPlan[], stack: Stack): string[] {
 /** Runs the plans one after the other, each at its time; resolves with what was done. */
 export async function breakThings(plans: readonly FaultPlan[], context: FaultContext): Promise<Fault[]> {
   const done: Fault[] = [];
+  let members: readonly string[] = [];
   for (const plan of planKills(plans, context.seed).sort((a, b) => a.atMs - b.atMs)) {
     await pauseFor(plan.atMs - context.now(), context.signal);
     if (plan.kind === "restart") {
@@ -65,7 +66,7 @@ export async function breakThings(plans: readonly FaultPlan[], context: FaultCon
       done.push(await killWorker(plan, context));
       continue;
     }
-    if (context.workers > 1) await crewIsWhole(context);
+    if (context.workers > 1) members = await wholeCrew(members, context);
     const flowing = await rowsFlow(done.at(-1)?.healMs ?? 0, context);
     if (plan.kind === "kill-worker") done.push({ ...(await killWorker(plan, context)), flowing });
     else if (context.stack.cannot("cut", plan.service) === undefined) {
@@ -75,12 +76,29 @@ export async function breakThings(plans: readonly FaultPlan[], context: FaultCon
   return done;
 }
 
-/** Of several workers one that joins has no part in the work yet: waits until all have, or as long as that may take. */
-async function crewIsWhole({ isGroupReady, sessionTimeoutMs, signal }: FaultContext): Promise<void> {
-  const timeoutMs = sessionTimeoutMs + recoveryMs;
-  await until("the whole group", isGroupReady, { timeoutMs, everyMs: 50, signal }).catch(() =>
-    signal.throwIfAborted(),
-  );
+/**
+ * Of several workers one that joins has no part in the work yet, and one that died is a member until its session has
+ * timed out: waits until the group is whole again, or as long as that may take.
+ * @param before members at the fault before
+ * @returns the members
+ */
+async function wholeCrew(
+  before: readonly string[],
+  { readyMembers, sessionTimeoutMs, signal }: FaultContext,
+): Promise<readonly string[]> {
+  try {
+    return await until(
+      "the whole group",
+      async () => {
+        const members = await readyMembers();
+        return members !== undefined && members.some((id) => !before.includes(id)) && members;
+      },
+      { timeoutMs: sessionTimeoutMs + recoveryMs, everyMs: 50, signal },
+    );
+  } catch {
+    signal.throwIfAborted();
+    return before;
+  }
 }
 
 /**

@@ -28,16 +28,20 @@ async function groupState(admin: Admin, groupId: string, topic: string): Promise
   };
 }
 
-/** Ready: the group is stable, every partition has an owner, and it has as many members as there are workers. */
-export async function isGroupReady(
+/**
+ * Ids of the group's members when it is ready, else undefined. Ready: it is stable, every partition has an owner, and
+ * there are as many members as workers.
+ */
+export async function readyMembers(
   admin: Admin,
   groupId: string,
   topic: string,
   partitions: number,
   workers = 1,
-): Promise<boolean> {
+): Promise<readonly string[] | undefined> {
   const { state, assigned, members } = await groupState(admin, groupId, topic);
-  return state === "Stable" && assigned.size === partitions && members.length >= workers;
+  const isReady = state === "Stable" && assigned.size === partitions && members.length >= workers;
+  return isReady ? members : undefined;
 }
 
 const everyMs = 200;

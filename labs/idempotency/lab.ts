@@ -70,9 +70,8 @@ const copies = (farMs: number): readonly CopyKind[] => [
   { name: "with another payload", oneIn: 40, afterMs: [2_000, 5_000], conflicting: true },
 ];
 const messages = { accounts: 24, paddingLength: 32, malformedOneIn: 0 };
-const worker = { sessionTimeoutMs: 2_000, concurrency: 2, maxInFlight: 300 };
-// So short that twenty kills fit into a minute: each takes as long as the dead worker's session.
-const brisk = { ...worker, sessionTimeoutMs: 1_500 };
+// A session so short that twenty kills fit into a minute: after each one the group is whole when it has timed out.
+const worker = { sessionTimeoutMs: 1_500, concurrency: 2, maxInFlight: 300 };
 const meets = ["write", "transaction", "anything"] as const;
 const recoveryMs = 4_000;
 
@@ -88,7 +87,7 @@ const full: Scenario = {
     ],
   },
   faults: [{ kind: "kill-workers", fromMs: 3_000, toMs: 57_000, count: 22, recoveryMs, meets }],
-  worker: brisk,
+  worker,
   settleMs: 15_000,
   replay: { withinMs: 30_000 },
   limits: { minDuplicates: 10_000, minKills: 20, minTwins: 2_000 },
@@ -108,7 +107,7 @@ const full: Scenario = {
           ],
         },
         faults: [{ kind: "kill-workers", fromMs: 3_000, toMs: 14_000, count: 4, recoveryMs, meets }],
-        worker: brisk,
+        worker,
         settleMs: 10_000,
       },
     },
@@ -122,11 +121,11 @@ const quick: Scenario = {
     copies: copies(7_000),
     phases: [
       { name: "warm-up", forMs: 500, perSecond: 300 },
-      { name: "kills", forMs: 8_000, perSecond: 600 },
+      { name: "kills", forMs: 8_500, perSecond: 600 },
       { name: "calm", forMs: 1_000, perSecond: 600 },
     ],
   },
-  faults: [{ kind: "kill-workers", fromMs: 1_000, toMs: 8_200, count: 3, recoveryMs, meets }],
+  faults: [{ kind: "kill-workers", fromMs: 800, toMs: 8_600, count: 3, recoveryMs, meets }],
   worker,
   settleMs: 8_000,
   replay: { withinMs: 15_000 },
@@ -140,10 +139,10 @@ const proof: Scenario = {
     copies: copies(4_000),
     phases: [
       { name: "warm-up", forMs: 500, perSecond: 300 },
-      { name: "kills", forMs: 5_000, perSecond: 500 },
+      { name: "kills", forMs: 5_200, perSecond: 500 },
     ],
   },
-  faults: [{ kind: "kill-workers", fromMs: 800, toMs: 5_200, count: 2, recoveryMs, meets }],
+  faults: [{ kind: "kill-workers", fromMs: 600, toMs: 5_600, count: 2, recoveryMs, meets }],
   limits: { minDuplicates: 400, minKills: 2, minTwins: 60 },
 };
 
