@@ -78,7 +78,7 @@ async function run(
   await server.query(`CREATE DATABASE ${name}`);
   const url = new URL(stack.direct.databaseUrl);
   url.pathname = `/${name}`;
-  const db = openPostgres(url.href, { maxConnections: writers });
+  const db = openPostgres(url.href, { maxConnections: writers, log: () => undefined });
   try {
     await db.query(`
       CREATE TABLE payments (

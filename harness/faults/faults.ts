@@ -91,7 +91,7 @@ async function wholeCrew(
       "the whole group",
       async () => {
         const members = await readyMembers();
-        return members !== undefined && members.some((id) => !before.includes(id)) && members;
+        return members?.some((id) => !before.includes(id)) === true && members;
       },
       { timeoutMs: sessionTimeoutMs + recoveryMs, everyMs: 50, signal },
     );

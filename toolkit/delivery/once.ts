@@ -118,8 +118,9 @@ async function claim(client: Queryable, calls: readonly KeyedCall[]): Promise<Se
     name: "claim idempotency keys",
     text: `
       WITH call AS MATERIALIZED (
-        SELECT key COLLATE "C" AS key, payload_hash, at
-        FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS call (key, payload_hash, at)
+        SELECT key COLLATE "C" AS key, decode(payload_hash, 'hex') AS payload_hash, at
+        FROM ROWS FROM (json_array_elements_text($1::json), json_array_elements_text($2::json))
+          WITH ORDINALITY AS call (key, payload_hash, at)
       ), claimed AS (
         INSERT INTO idempotency_keys (key, payload_hash)
         SELECT key, payload_hash FROM call ORDER BY key
@@ -127,7 +128,11 @@ async function claim(client: Queryable, calls: readonly KeyedCall[]): Promise<Se
         RETURNING key
       )
       SELECT at::integer FROM call WHERE key NOT IN (SELECT key FROM claimed)`,
-    values: [calls.map(({ key }) => key), calls.map(({ payloadHash }) => Buffer.from(payloadHash))],
+    // As JSON, which Node makes of a list several times quicker than the client makes an array of it.
+    values: [
+      JSON.stringify(calls.map(({ key }) => key)),
+      JSON.stringify(calls.map(({ payloadHash }) => hexOf(payloadHash))),
+    ],
   });
   return new Set(rows.map(({ at }) => at - 1));
 }
@@ -159,5 +164,8 @@ async function keep(
     values: [calls.map(({ key }) => key), outcomes.map((outcome) => JSON.stringify(outcome ?? null))],
   });
 }
+
+const hexOf = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
+  Buffer.from(buffer, byteOffset, byteLength).toString("hex");
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
