@@ -25,17 +25,16 @@ const redis = new Redis(redisUrl);
 await payOnce({
   ...parts,
   async store(db, calls) {
+    const { fresh: candidates } = newAndConflicting(calls, new Map());
+    const claims = redis.pipeline();
+    for (const { key, payloadHash } of candidates) {
+      claims.set(`${redisPrefix}${key}`, Buffer.from(payloadHash), "PX", timeToLiveMs, "NX");
+    }
+    const claimed = (await claims.exec()) ?? [];
     const known = new Map<string, Uint8Array>();
-    for (const { key, payloadHash } of newAndConflicting(calls, known).fresh) {
-      const before = await redis.setBuffer(
-        `${redisPrefix}${key}`,
-        Buffer.from(payloadHash),
-        "PX",
-        timeToLiveMs,
-        "NX",
-        "GET",
-      );
-      if (before !== null) known.set(key, before);
+    for (const [i, { key, payloadHash }] of candidates.entries()) {
+      if (claimed[i]?.[1] === "OK") continue;
+      known.set(key, (await redis.getBuffer(`${redisPrefix}${key}`)) ?? payloadHash);
     }
     const { fresh, conflicts } = newAndConflicting(calls, known);
     await inTransaction(db, async (connection) => {
