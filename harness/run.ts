@@ -268,7 +268,8 @@ async function measure(run: Measuring): Promise<RunRecord> {
     }
     onProgress({ step: "read" });
     await crew.terminateAll();
-    if (scenario.replay !== undefined && !run.lost.aborted) {
+    // What the first group has not done would be new to the second.
+    if (scenario.replay !== undefined && drained && !run.lost.aborted) {
       await probe.look();
       ends ??= await endOffsets(place.admin, place.topic, lab.partitions);
       tables ??= await tablesNow();

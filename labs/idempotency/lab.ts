@@ -144,6 +144,7 @@ const proof: Scenario = {
     ],
   },
   faults: [{ kind: "kill-workers", fromMs: 600, toMs: 5_600, count: 2, recoveryMs, meets }],
+  settleMs: 5_000,
   limits: { minDuplicates: 400, minKills: 2, minTwins: 60 },
 };
 
