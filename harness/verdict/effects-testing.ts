@@ -161,6 +161,12 @@ function makeRecord(): RunRecord {
       const atMs = 50 + i * 100;
       return { atMs, committed: committedAt(atMs), checked: 1, missing: [] };
     }),
+    groupSamples: Array.from({ length: 24 }, (_, i) => ({
+      atMs: i * 200,
+      state: "Stable",
+      // A dead worker is a member until its session has timed out.
+      members: [`m${killsMs.filter((kill) => i * 200 > kill + 450).length}`, "m"],
+    })),
     watches: [{ name: "accounts", columns: ["account", "budget", "spent", "booked"], samples }],
     replay: {
       startMs: replayMs,
