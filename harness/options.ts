@@ -125,7 +125,7 @@ function withLabOptions(command: Command): Command {
     .addOption(
       new Option(
         "--kills <n>",
-        "a soak: so many kills of a worker, with as much load for each as in the profile",
+        "a soak: so many kills of a worker, with half as much load again for each as in the profile",
       ).argParser(kills),
     )
     .option("--out <dir>", "reports folder", "reports")

@@ -222,6 +222,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
       stack,
       crew,
       probe,
+      loadMs,
       seed: run.seed,
       database: place.database,
       tables: lab.tables.map(({ name }) => name),

@@ -17,6 +17,7 @@ const kills = {
 const scenario: Scenario = {
   ...testLab.profiles.full,
   faults: [kills],
+  limits: { minKills: 4, minDuplicates: 7 },
   arms: [{ name: "beside", scenario: testLab.profiles.quick }],
 };
 const lab: Lab = { ...testLab, profiles: { quick: scenario, full: scenario } };
@@ -41,13 +42,14 @@ test("other faults stay as they are", () => {
   expect(planKills(testLab.profiles.full.faults, 1)).toEqual(testLab.profiles.full.faults);
 });
 
-test("more kills have as much load each, in the phase in which they begin, and no arms", () => {
+test("more kills have half as much load again each, in the phase in which they begin, and no arms", () => {
   const soak = scenarioOf(lab, "full", 10);
-  expect(soak.faults).toEqual([{ ...kills, count: 10, toMs: 11_000 }]);
+  expect(soak.faults).toEqual([{ ...kills, count: 10, toMs: 16_000 }]);
   const [before, after] = [scenario, soak].map(({ load }) => schedule(load.phases).at(-1)?.endMs ?? 0);
-  expect((after ?? 0) - (before ?? 0)).toBe(6_000);
-  expect(soak.load.phases[0]?.forMs).toBe(8_000);
+  expect((after ?? 0) - (before ?? 0)).toBe(11_000);
+  expect(soak.load.phases[0]?.forMs).toBe(13_000);
   expect(soak.arms).toBeUndefined();
+  expect(soak.limits).toEqual({ minKills: 10, minDuplicates: 7 });
 });
 
 test("without a number the scenario is the profile's own; a lab without a row of kills cannot have more", () => {

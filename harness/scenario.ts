@@ -2,8 +2,12 @@
 import { CannotRun } from "./cannot-run.ts";
 import type { FaultPlan, Lab, LoadPhase, Profile, Scenario } from "./lab.ts";
 
+/** Each kill of a long row has this much of the load that one has in the profile: delays add up in a long row. */
+const room = 1.5;
+
 /**
- * @param kills how many workers are to be killed, each in as much load as the profile gives to one; without arms
+ * @param kills how many workers are to be killed, with half as much load again for each as in the profile; without
+ *   arms. As many are then needed, where the profile needs some ("minKills").
  * @throws CannotRun when kills are asked of a profile that has none
  */
 export function scenarioOf(lab: Lab, profile: Profile, kills?: number): Scenario {
@@ -11,10 +15,14 @@ export function scenarioOf(lab: Lab, profile: Profile, kills?: number): Scenario
   if (kills === undefined) return scenario;
   const plan = scenario.faults.find(isKills);
   if (plan === undefined) throw new CannotRun(`lab ${lab.name} has no row of kills to lengthen with --kills`);
-  const byMs = Math.round(((kills - plan.count) * (plan.toMs - plan.fromMs)) / plan.count);
-  const { arms: _, ...rest } = scenario;
+  const lengthMs = plan.toMs - plan.fromMs;
+  const byMs = Math.round((kills * room * lengthMs) / plan.count - lengthMs);
+  const { arms: _, limits, ...rest } = scenario;
   return {
     ...rest,
+    ...(limits === undefined
+      ? {}
+      : { limits: "minKills" in limits ? { ...limits, minKills: kills } : limits }),
     faults: scenario.faults.map((fault) =>
       fault === plan ? { ...plan, count: kills, toMs: plan.toMs + byMs } : fault,
     ),

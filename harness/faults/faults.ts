@@ -17,6 +17,8 @@ export interface FaultContext {
   readonly stack: Stack;
   readonly crew: Crew;
   readonly probe: CommitProbe;
+  /** When the load ends: a kill that is late for it would put nothing to the test, and is left out. */
+  readonly loadMs: number;
   /** Of the run: draws the moments of kills. */
   readonly seed: number;
   /** The probe's connection to the worker's database, and the tables whose rows are effects. */
@@ -66,6 +68,7 @@ export async function breakThings(plans: readonly FaultPlan[], context: FaultCon
       done.push(await killWorker(plan, context));
       continue;
     }
+    if (plan.kind === "kill-worker" && plan.meets !== "waiting" && context.now() > context.loadMs) continue;
     if (context.workers > 1) members = await wholeCrew(members, context);
     const flowing = await rowsFlow(done.at(-1)?.healMs ?? 0, context);
     if (plan.kind === "kill-worker") done.push({ ...(await killWorker(plan, context)), flowing });
