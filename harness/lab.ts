@@ -192,6 +192,7 @@ export interface WatchedQuery {
   readonly columns: readonly string[];
   /** Gives one row for each thing watched, in a fixed order, and the columns above. */
   readonly sql: string;
+  /** At most; a query that takes long is asked less often. */
   readonly everyMs: number;
 }
 

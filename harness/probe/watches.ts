@@ -3,6 +3,9 @@ import type { WatchedQuery } from "../lab.ts";
 import type { WatchRecord } from "../record/record.ts";
 import { connectProbe } from "./tables.ts";
 
+/** A query rests so many times as long as it took: a large table must not cost the worker its database. */
+const restShare = 5;
+
 export interface Watches {
   /** Asks once more, and ends; resolves with all answers. */
   end(): Promise<WatchRecord[]>;
@@ -45,7 +48,8 @@ async function startWatch(
   const again = (): void => {
     const began = performance.now();
     last = look().then(() => {
-      if (!stopped) timer = setTimeout(again, Math.max(5, everyMs - (performance.now() - began)));
+      const tookMs = performance.now() - began;
+      if (!stopped) timer = setTimeout(again, Math.max(restShare * tookMs, everyMs - tookMs));
     });
   };
   let last = Promise.resolve();

@@ -52,7 +52,10 @@ function findRedelivered(evidence: Evidence, kill: Fault, effectTables: readonly
   );
   const lastStored = committed.map(() => -1);
   const tables = effectTables.map((name) => evidence.table(name));
+  const elsewhere = sentElsewhere(evidence);
   for (let i = 0; i < evidence.planned; i += 1) {
+    // Its row may come from a copy in another partition, and would say nothing about this one.
+    if (elsewhere.has(i)) continue;
     const p = ledger.partition[i] ?? 0;
     const offset = ledger.offset[i] ?? -1;
     if (offset < (committed[p] ?? 0) || offset <= (lastStored[p] ?? -1)) continue;
@@ -63,6 +66,22 @@ function findRedelivered(evidence: Evidence, kill: Fault, effectTables: readonly
     const offset = ledger.offset[i] ?? -1;
     return offset >= (committed[p] ?? 0) && offset <= (lastStored[p] ?? -1);
   });
+}
+
+const elsewheres = new WeakMap<Evidence, ReadonlySet<number>>();
+
+/** Events of which a copy went to another partition. */
+function sentElsewhere(evidence: Evidence): ReadonlySet<number> {
+  const known = elsewheres.get(evidence);
+  if (known !== undefined) return known;
+  const found = new Set(
+    copiesSent(evidence).flatMap((i) => {
+      const { copy, copyOf = -1 } = evidence.place(i);
+      return copy?.elsewhere === true ? [copyOf] : [];
+    }),
+  );
+  elsewheres.set(evidence, found);
+  return found;
 }
 
 /** The last look at the group that showed it as it was at the kill. */

@@ -83,8 +83,8 @@ const full: Scenario = {
     copies: copies(40_000),
     phases: [
       { name: "warm-up", forMs: 2_000, perSecond: 400 },
-      { name: "kills", forMs: 73_000, perSecond: 700 },
-      { name: "calm", forMs: 3_000, perSecond: 700 },
+      { name: "kills", forMs: 73_000, perSecond: 500 },
+      { name: "calm", forMs: 3_000, perSecond: 500 },
     ],
   },
   faults: [{ kind: "kill-workers", fromMs: 3_000, toMs: 75_000, count: 20, recoveryMs, meets }],
@@ -104,7 +104,7 @@ const full: Scenario = {
           copies: copies(40_000),
           phases: [
             { name: "warm-up", forMs: 2_000, perSecond: 400 },
-            { name: "kills", forMs: 14_000, perSecond: 700 },
+            { name: "kills", forMs: 14_000, perSecond: 500 },
           ],
         },
         faults: [{ kind: "kill-workers", fromMs: 3_000, toMs: 14_000, count: 3, recoveryMs, meets }],
@@ -122,8 +122,8 @@ const quick: Scenario = {
     copies: copies(7_000),
     phases: [
       { name: "warm-up", forMs: 500, perSecond: 300 },
-      { name: "kills", forMs: 9_300, perSecond: 600 },
-      { name: "calm", forMs: 1_000, perSecond: 600 },
+      { name: "kills", forMs: 9_300, perSecond: 400 },
+      { name: "calm", forMs: 1_000, perSecond: 400 },
     ],
   },
   faults: [{ kind: "kill-workers", fromMs: 800, toMs: 9_500, count: 3, recoveryMs, meets }],
