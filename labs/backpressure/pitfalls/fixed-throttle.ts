@@ -1,5 +1,5 @@
 /**
- * Mistake: a fixed rate instead of demand: 80 calls a second, which the gateway survived in the load test.
+ * Mistake: a fixed rate instead of demand: 40 calls a second, which the gateway survived in the load test.
  *
  * Why people make it: a rate limit is a number that can be written down, agreed on and put into a configuration.
  *
@@ -11,7 +11,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { parts, work } from "../solution.ts";
 
-const perSecond = 80;
+const perSecond = 40;
 let next = performance.now();
 
 await work({
