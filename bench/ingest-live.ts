@@ -33,11 +33,14 @@ export interface LiveResult {
   readonly samples: number;
   /** p99 of how late the generator itself was, over all runs: a floor under the figures. */
   readonly generatorP99Ms: number;
+  /** p99 of what the broker took to acknowledge a message: the other part of the way that is not the worker's. */
+  readonly brokerP99Ms: number;
   readonly arms: Readonly<Record<ArmName, LiveArm>>;
 }
 
 interface LiveRun extends LiveArm {
   readonly generatorP99Ms: number;
+  readonly brokerP99Ms: number;
 }
 
 export interface LiveOptions {
@@ -63,6 +66,7 @@ export async function benchLive(options: LiveOptions): Promise<LiveResult> {
     seconds: options.seconds,
     samples: perSecond * options.seconds,
     generatorP99Ms: median([...runs.pipeline, ...runs.loop].map((run) => run.generatorP99Ms)),
+    brokerP99Ms: median([...runs.pipeline, ...runs.loop].map((run) => run.brokerP99Ms)),
     arms: { pipeline: summary(runs.pipeline), loop: summary(runs.loop) },
   };
 }
@@ -93,7 +97,7 @@ async function live({ stack, admin, seconds }: LiveOptions, arm: ArmName, name: 
     const startEpochMs = Date.now() + 200;
     generator.start(startEpochMs);
     await generator.finished;
-    const { planned, acknowledged, sentMs } = generator.ledger;
+    const { planned, acknowledged, sentMs, ackedMs } = generator.ledger;
     if (acknowledged < planned)
       throw new Error(`only ${acknowledged} of ${planned} messages were acknowledged`);
     await untilTrue(
@@ -109,15 +113,18 @@ async function live({ stack, admin, seconds }: LiveOptions, arm: ArmName, name: 
     const plan = planMessages(seed, load, partitions);
     const latencies: number[] = [];
     const late: number[] = [];
+    const broker: number[] = [];
     for (let i = 0; i < planned; i++) {
       const dueMs = due[i] ?? 0;
       if (dueMs < warmUpMs) continue;
       const at = committedAt.get(plan.eventId(i) ?? "") ?? Number.NaN;
       latencies.push(at - startEpochMs - dueMs);
       late.push((sentMs[i] ?? 0) - dueMs);
+      broker.push((ackedMs[i] ?? 0) - (sentMs[i] ?? 0));
     }
     latencies.sort((a, b) => a - b);
     late.sort((a, b) => a - b);
+    broker.sort((a, b) => a - b);
     const lateMs = quantile(late, 1 - tolerableLateShare);
     if (lateMs > tolerableLateMs) {
       const share = `${tolerableLateShare * 100} % of the messages were sent more than ${lateMs.toFixed(0)} ms late`;
@@ -131,6 +138,7 @@ async function live({ stack, admin, seconds }: LiveOptions, arm: ArmName, name: 
       cpuSecondsPerMillion: (cpuSeconds / planned) * 1_000_000,
       peakRssBytes,
       generatorP99Ms: quantile(late, 0.99),
+      brokerP99Ms: quantile(broker, 0.99),
     };
   } finally {
     await generator.close();

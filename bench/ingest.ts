@@ -90,7 +90,10 @@ export function ingestTable({ drain, live }: IngestResult): string[] {
     row("due to committed, p99", "ms", pipeline.p99Ms, loop.p99Ms, 1);
     row("CPU", "s a million", pipeline.cpuSecondsPerMillion, loop.cpuSecondsPerMillion, 2);
     row("peak memory", "MB", pipeline.peakRssBytes / 1e6, loop.peakRssBytes / 1e6, 0);
-    lines.push(`  (the generator itself was late by ${live.generatorP99Ms.toFixed(1)} ms at p99)`);
+    const generator = `the generator was late by ${live.generatorP99Ms.toFixed(1)} ms`;
+    lines.push(
+      `  (at p99 ${generator}, and the broker took ${live.brokerP99Ms.toFixed(1)} ms to acknowledge)`,
+    );
   }
   return lines;
 }
