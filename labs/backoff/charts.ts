@@ -1,7 +1,7 @@
 /** The pictures of the backoff lab, as data. */
 import type { Chart, Series } from "../../harness/report/chart.ts";
 import { bandsOf } from "../../harness/report/series.ts";
-import { latenessOf } from "../../harness/verdict/backoff.ts";
+import { latenessOf, quickerHalf } from "../../harness/verdict/backoff.ts";
 import {
   comparableMs,
   errorWindowMs,
@@ -82,7 +82,7 @@ export function waitsChart(arm: string): (evidence: Evidence) => Chart {
     const { policy, waits } = retriesOf(calm);
     const timely = waits.filter(({ disturbed }) => !disturbed);
     const attempts = [...new Set(timely.map(({ attempt }) => attempt))].sort((a, b) => a - b);
-    const growth = fitGrowth(timely.filter(({ idealMs }) => idealMs < policy.capMs));
+    const growth = fitGrowth(quickerHalf(timely.filter(({ idealMs }) => idealMs < policy.capMs)));
     const late = latenessOf([calm]);
     const longest = Math.max(policy.maxAttempts - 1, ...attempts);
     const ideal = Array.from({ length: longest }, (_, i): Point => [i + 1, idealWaitMs(policy, i + 1)]);
@@ -94,7 +94,7 @@ export function waitsChart(arm: string): (evidence: Evidence) => Chart {
         `Median wait after each attempt in the companion run without jitter, bars from the shortest to the longest, over min(cap, base x factor^(n - 1)). ` +
         (growth === undefined
           ? ""
-          : `Fitted below the cap: factor ${growth.factor.toFixed(3)}, 95 % confidence ${growth.low.toFixed(3)} to ${growth.high.toFixed(3)}, from ${growth.samples} waits. `) +
+          : `Fitted below the cap: factor ${growth.factor.toFixed(3)}, 95 % confidence ${growth.low.toFixed(3)} to ${growth.high.toFixed(3)}, from the quicker half, ${growth.samples} waits. `) +
         (late === undefined
           ? ""
           : `Lateness of a retry: median ${late.p50.toFixed(1)} ms, p99 ${late.p99.toFixed(1)} ms. `) +

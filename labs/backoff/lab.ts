@@ -74,10 +74,10 @@ function calm(retry: RetrySettings, brownOutMs: number): Arm {
     scenario: {
       load: {
         ...messages,
-        phases: phases(300, brownOutMs, 900),
+        phases: phases(700, brownOutMs, 900),
         trouble: [{ name: "fails three times", oneIn: 8, status: 503, times: 3 }],
       },
-      gateway: gateway(300, brownOutMs, 0),
+      gateway: gateway(700, brownOutMs, 0),
       faults: [],
       worker: {
         sessionTimeoutMs: 3_000,
@@ -127,7 +127,7 @@ const quick: Scenario = {
   load: { ...messages, phases: phases(1_000, 4_200, 2_000), trouble },
   gateway: gateway(1_000, 4_200, 1_000),
   faults: [
-    { kind: "kill-worker", meets: "waiting", atMs: 2_000, recoveryMs: 2_500 },
+    { kind: "kill-worker", meets: "waiting", atMs: 2_400, recoveryMs: 2_500 },
     { kind: "restart", service: "redis", atMs: 4_700, forMs: 600, recoveryMs: 1_500 },
   ],
   worker: { sessionTimeoutMs: 1_200, concurrency: 32, maxInFlight: 2_000, retry: quickRetry },
