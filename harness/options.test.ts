@@ -12,6 +12,7 @@ test("defaults are those of the documentation, and the seed is drawn", async () 
       subject: "solution",
       command: [],
       stack: "auto",
+      keepStack: false,
       profile: "full",
       out: "reports",
       json: false,

@@ -45,7 +45,7 @@ export function startWatch(run: WatchOptions): Watch {
   const loadMs = phases.at(-1)?.endMs ?? 0;
   const links: RunRecord["linkSamples"] = [];
   let isQuiet = false;
-  // The servers of an external or containerised stack are not our children: what they use cannot be told from the rest.
+  // Servers that somebody else runs, or an engine on another machine, cannot be seen: what they use cannot be told from the rest.
   const canTell = run.stack.processIds().length > 0;
   const host = watchHost();
   const oursIn = (table: readonly ProcessUsage[]) =>

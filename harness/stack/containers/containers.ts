@@ -117,7 +117,11 @@ async function open(engine: Engine, options: ContainerOptions): Promise<Stack> {
     const services = settled(await starts);
     if (aborted.signal.aborted) throw new Interrupted();
     if (!keep) {
-      return assemble(options.why, services, { lasts: false, stop: () => stop().then(forget) });
+      const stopAndTell = (): Promise<void> =>
+        stop().then(forget, (error: unknown) => {
+          throw explained(error);
+        });
+      return assemble(options.why, services, { lasts: false, stop: stopAndTell });
     }
     guard.release();
     forget();
@@ -125,7 +129,8 @@ async function open(engine: Engine, options: ContainerOptions): Promise<Stack> {
     return assemble(options.why, services, { lasts: true, stop: async () => {} });
   } catch (error) {
     const interrupted = aborted.signal.aborted;
-    await stop();
+    // Where removal fails too (the engine is gone), the watchdog goes on trying, and the first reason is the one to tell.
+    await stop().catch(() => {});
     if (interrupted) throw new Interrupted();
     forget();
     throw error;

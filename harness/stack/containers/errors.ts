@@ -34,7 +34,7 @@ export function explained(error: unknown): unknown {
       "or see what holds them: ss -ltnp",
     ]);
   }
-  if (/ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|socket hang up/.test(reason)) {
+  if (isUnreachable(error)) {
     return new CannotRun(`the Docker engine stopped answering: ${reason}`, [
       "start Docker again, then repeat the run; what it left is removed by the next start",
     ]);
@@ -45,6 +45,10 @@ export function explained(error: unknown): unknown {
       ])
     : error;
 }
+
+/** The engine itself is gone, or its socket. */
+export const isUnreachable = (error: unknown): boolean =>
+  /ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|socket hang up/.test(messageOf(error));
 
 const isFromEngine = (error: unknown): boolean =>
   typeof (error as { readonly statusCode?: unknown } | undefined)?.statusCode === "number";

@@ -3,9 +3,10 @@ import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { identify, isAlive, processSpace } from "../native/identity.ts";
-import { until } from "../readiness.ts";
+import { messageOf, until } from "../readiness.ts";
 import { type ServiceName, type StackProgress, serviceNames } from "../stack.ts";
 import type { Docker } from "./engine.ts";
+import { isUnreachable } from "./errors.ts";
 import type { Access } from "./services.ts";
 
 const runLabel = "sluice.run";
@@ -111,16 +112,25 @@ const isWhole = (containers: readonly Found[]): boolean =>
  * process is removing at the same time, and one that was being created when this was called.
  */
 export async function removeRun(docker: Docker, run: string): Promise<void> {
-  await until(
-    {
-      what: "the engine to remove this run's containers",
-      probe: async () => {
-        const found = await ofRun(docker, run);
-        await Promise.all(found.map(({ id }) => removeContainer(docker, id)));
-        if ((await ofRun(docker, run)).length > 0) throw new Error("some are still there");
-      },
+  /** An engine that does not answer any more will not within seconds. */
+  let unreachable: unknown;
+  const removed = {
+    what: "the engine to remove this run's containers",
+    probe: async () => {
+      const found = await ofRun(docker, run).catch((error: unknown) => {
+        if (isUnreachable(error)) unreachable = error;
+        throw error;
+      });
+      await Promise.all(found.map(({ id }) => removeContainer(docker, id)));
+      if ((await ofRun(docker, run)).length > 0) throw new Error("some are still there");
     },
-    { timeoutMs: 30_000, everyMs: 100, attemptMs: 20_000 },
+  };
+  const hopeless = (): string | undefined =>
+    unreachable === undefined ? undefined : `it does not answer any more (${messageOf(unreachable)})`;
+  await until(removed, { timeoutMs: 30_000, everyMs: 100, attemptMs: 20_000, hopeless }).catch(
+    (error: unknown) => {
+      throw unreachable ?? error;
+    },
   );
 }
 
