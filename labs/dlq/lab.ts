@@ -67,7 +67,7 @@ const letters: LabTable = {
   key: { by: "origin", columns: ["topic", "partition", "offset"] },
 };
 
-const retry = { maxAttempts: 3, baseMs: 200, factor: 2, capMs: 2_000, jitter: 0.2 };
+const retry = { maxAttempts: 3, baseMs: 400, factor: 2, capMs: 2_000, jitter: 0.2 };
 
 const attemptsOf = (message: SentMessage): number =>
   classOf(message) === "exhausted" ? retry.maxAttempts : 1;
@@ -96,7 +96,7 @@ const poisoned = {
     // Refused once: the gateway is mended when the letter comes again.
     { name: "refused", oneIn: 60, status: 422, times: 1 },
     { name: hopeless, oneIn: 120, status: 422, times: 1_000 },
-    { name: "exhausted", oneIn: 60, status: 503, times: retry.maxAttempts },
+    { name: "exhausted", oneIn: 40, status: 503, times: retry.maxAttempts },
   ],
 } as const;
 
@@ -140,11 +140,11 @@ function scenario(phases: Scenario["load"]["phases"], comparison: Scenario["load
 
 const full = scenario(
   [warmUp(1_500), calm("calm", 9_000), burst(6_000), calm("calm again", 9_500)],
-  [warmUp(1_000), calm("calm", 2_500), burst(2_000)],
+  [warmUp(1_000), calm("calm", 1_000), burst(6_000)],
 );
 const quick = scenario(
   [warmUp(500), calm("calm", 1_100), burst(2_000), calm("calm again", 800)],
-  [warmUp(500), calm("calm", 300), burst(900)],
+  [warmUp(500), burst(2_000)],
 );
 
 const short = [warmUp(300), calm("calm", 500), burst(1_700)];
