@@ -45,8 +45,8 @@ const lab: Drill<Seen> = {
   // A denser flood piles up as much in half the time.
   proof: {
     ...quick,
-    perSecond: 700,
-    stepMs: 1_000,
+    perSecond: 600,
+    stepMs: 1_200,
     killStepMs: 2_000,
     drainStepMs: 800,
     offeredBytes: 20_000_000,

@@ -14,7 +14,7 @@ const refusalMs = 100;
 const waitFactor = 1.5;
 const waitSlackMs = 250;
 /** Missed by so much, no host explains it: an answer without work, and one with. */
-const inexcusably = { refusal: 4, wait: 2 };
+const inexcusably = { refusal: 10, wait: 2 };
 const minSamples = 100;
 const megabyte = 1_000_000;
 
