@@ -6,7 +6,7 @@ import { CommanderError } from "commander";
 import { CannotRun, Interrupted } from "./cannot-run.ts";
 import { type AnyLab, isDrill } from "./drill.ts";
 import { conduct, judgeAndDraw, type Outcome } from "./experiment.ts";
-import { labNames, loadLab } from "./labs.ts";
+import { labNames, loadLab, loadLabs } from "./labs.ts";
 import { type CommandLine, type LabOptions, parseCommandLine } from "./options.ts";
 import { readRecord } from "./record/file.ts";
 import { openStack } from "./stack/choose.ts";
@@ -111,7 +111,7 @@ async function commandLab(name: string, session: Session): Promise<number> {
 
 async function commandStart(names: readonly string[], session: Session): Promise<number> {
   const { options } = session;
-  const labs = await Promise.all((names.length > 0 ? names : labNames()).map(loadLab));
+  const labs = names.length > 0 ? await Promise.all(names.map(loadLab)) : await loadLabs();
   const subjects = labs.map((lab) => resolveSubject(lab.home, options.subject, options.command));
   const stack = await open(session, labs);
   const outcomes: Outcome[] = [];

@@ -17,6 +17,8 @@ export interface Drill<Seen = unknown> {
   readonly title: string;
   /** The question a learner starts from. */
   readonly question: string;
+  /** Its place in the curriculum: `npm start` keeps this order. Labs without one come last. */
+  readonly lesson?: number;
   /** `import.meta.url` of lab.ts: subjects are beside it. */
   readonly home: string;
   /** Numbers that a run is made with, copied into the record. */

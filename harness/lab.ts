@@ -211,6 +211,8 @@ export interface Lab {
   readonly title: string;
   /** The question a learner starts from. */
   readonly question: string;
+  /** Its place in the curriculum: `npm start` keeps this order. Labs without one come last. */
+  readonly lesson?: number;
   /** `import.meta.url` of lab.ts: subjects and schema.sql are beside it. */
   readonly home: string;
   readonly partitions: number;

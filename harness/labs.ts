@@ -14,6 +14,13 @@ export function labNames(): string[] {
     .sort();
 }
 
+/** All labs, in the order of the curriculum. */
+export async function loadLabs(): Promise<AnyLab[]> {
+  const labs = await Promise.all(labNames().map(loadLab));
+  const place = ({ lesson = Number.POSITIVE_INFINITY }: AnyLab) => lesson;
+  return labs.sort((a, b) => (place(a) === place(b) ? a.name.localeCompare(b.name) : place(a) - place(b)));
+}
+
 /** @throws CannotRun when there is no such lab */
 export async function loadLab(name: string): Promise<AnyLab> {
   const names = labNames();

@@ -156,6 +156,7 @@ const lab: Lab = {
   title: "attempts 1..N with growing delays, then success or dead letter",
   question:
     "How does a worker try again what failed, later and later, without holding up what works, without a stampede, and without losing what waits when it dies?",
+  lesson: 5,
   home: import.meta.url,
   partitions: 4,
   profiles: { quick, full },

@@ -65,6 +65,7 @@ const lab: Lab = {
   title: "producer rate falls as processor work time increases; no queue blow-up",
   question:
     "How does a worker pull no faster than it can finish, when the service behind it gets slower and slower?",
+  lesson: 2,
   home: import.meta.url,
   partitions: 4,
   profiles: { quick, full },

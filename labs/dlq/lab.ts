@@ -155,6 +155,7 @@ const lab: Lab = {
   title: "inspect, replay or purge, with an audit trail",
   question:
     "What becomes of the messages that cannot succeed, and how does a person look at them, mend them, send them again or throw them away?",
+  lesson: 6,
   home: import.meta.url,
   partitions: 4,
   profiles: { quick, full },

@@ -30,6 +30,7 @@ const lab: Drill<Seen> = {
   name: "edge",
   title: "a pushed source takes in what it can store, and refuses the rest without buffering",
   question: "Kafka can be pulled more slowly. What does a worker do whose clients push?",
+  lesson: 3,
   home: import.meta.url,
   profiles: {
     quick,

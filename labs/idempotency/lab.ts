@@ -155,6 +155,7 @@ const lab: Lab = {
   title: "duplicates ignored, one effect, budgets respected",
   question:
     "How does a worker spend money exactly once, when the same payment comes several times, on two partitions at once, and after every crash again?",
+  lesson: 4,
   home: import.meta.url,
   partitions: 4,
   profiles: { quick, full },

@@ -123,6 +123,7 @@ const lab: Lab = {
   title: "stable consumption without drops",
   question:
     "How does a worker move every message into a table exactly once, when messages are malformed, the worker dies and the database goes away?",
+  lesson: 1,
   home: import.meta.url,
   partitions: 4,
   profiles: { quick, full },

@@ -19,6 +19,7 @@ const lab: Drill<Seen> = {
   name: "stages",
   title: "who gets which event, and when: demand, broadcast and partition among fast and slow consumers",
   question: "Three consumers ask one producer. Who gets the next event?",
+  lesson: 0,
   home: import.meta.url,
   profiles: {
     quick: { ...demand, unit: 200, roundDeadlineMs: 10_000 },
