@@ -15,11 +15,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { descendantsOf, processTable } from "../harness/probe/processes.ts";
 import { cacheFolder } from "../harness/stack/native/cache.ts";
+import { isAlive } from "../harness/stack/native/identity.ts";
 
 const project = fileURLToPath(new URL("..", import.meta.url));
 const everyMs = Number(process.argv[2] ?? 1_000);
 const firstMs = Number(process.argv[3] ?? 0);
 const graceMs = 15_000;
+const momentMs = 1_000;
 
 interface Outcome {
   /** The run came to its end before it was interrupted. */
@@ -61,9 +63,7 @@ async function interruptAt(atMs: number): Promise<Outcome> {
   clearInterval(looking);
   if (typeof code === "string" && code.startsWith("nothing")) child.kill("SIGKILL");
 
-  const left = (await processTable())
-    .filter((one) => ours.get(one.pid) === one.startedAt)
-    .map((one) => `process ${one.pid}: ${commandOf(one.pid)}`);
+  const left = await stillThere(ours);
   const runs = join(cacheFolder(process.env), "runs");
   if (existsSync(runs)) {
     const own = readdirSync(runs).filter((name) => name.split(".").includes(String(pid)));
@@ -80,6 +80,19 @@ async function interruptAt(atMs: number): Promise<Outcome> {
   const at = ((interruptedAt - startedAt) / 1_000).toFixed(1);
   const line = `${at.padStart(5)} s  ended with ${code} after ${(tookMs / 1_000).toFixed(1)} s  (${last})`;
   return { isOver, line, left };
+}
+
+/** Those of these processes that outlive the run by more than a moment: tsx' compiler ends when it sees that it is alone. */
+async function stillThere(ours: ReadonlyMap<number, number>): Promise<string[]> {
+  const deadline = performance.now() + momentMs;
+  for (;;) {
+    // `isAlive` knows a zombie, which has ended and only waits to be seen by its parent.
+    const left = [...ours]
+      .filter(([pid, startedAt]) => isAlive({ pid, startedAt: String(startedAt) }))
+      .map(([pid]) => `process ${pid}: ${commandOf(pid)}`);
+    if (left.length === 0 || performance.now() > deadline) return left;
+    await delay(20);
+  }
 }
 
 /** System V segments of this machine: id, and the process that made it. */
