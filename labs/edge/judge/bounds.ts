@@ -13,8 +13,8 @@ const refusalMs = 100;
 /** A wait may be this much longer than the queue before it: arrivals and work are not evenly spread. */
 const waitFactor = 1.5;
 const waitSlackMs = 250;
-/** Missed by so much, no host explains it: an answer without work, and one with. */
-const inexcusably = { refusal: 10, wait: 2 };
+/** A wait of so many times the limit is a queue, and no host's doing. */
+const inexcusably = 2;
 const minSamples = 100;
 const megabyte = 1_000_000;
 
@@ -48,7 +48,6 @@ export const refusesAtOnce: Criterion = {
       ...base,
       verdict: "fail",
       detail,
-      inexcusable: p99 > inexcusably.refusal * limit,
       expected: "an answer that waits for nothing: no queue, no body, no work",
       lookAt: "what happens before the worker knows that there is no room",
     };
@@ -101,7 +100,7 @@ export const answersInTime: Criterion = {
       ...base,
       verdict: "fail",
       detail,
-      inexcusable: p99 > inexcusably.wait * limit,
+      inexcusable: p99 > inexcusably * limit,
       offending: slow
         .slice(0, 3)
         .map(({ index, sentMs, waitMs }) =>

@@ -21,7 +21,10 @@ const told = ({ index, sentMs, status }: Request) =>
 const isTaken = ({ status }: Request) => status === 202;
 /** Requests that say nothing of the worker: it was killed in the middle of them, or told to stop before them. */
 const isExcused = (evidence: EdgeEvidence, one: Request) =>
-  flowOf(evidence).duringKill(one) || one.sentMs >= evidence.seen.toldToStopMs;
+  flowOf(evidence).duringKill(one) ||
+  one.sentMs >= evidence.seen.toldToStopMs ||
+  // On its way when the order to stop came.
+  (one.status === 503 && (one.answeredMs ?? 0) >= evidence.seen.toldToStopMs);
 
 export const loadOffered: Criterion = {
   id: "load-offered",
