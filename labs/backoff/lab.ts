@@ -137,18 +137,17 @@ const quick: Scenario = {
   arms: [calm(quickRetry, 800)],
 };
 
-/** As short as every mistake still shows in: the kill alone, and no attempt that comes late. */
-const proofRetry: RetrySettings = { ...quickRetry, maxAttempts: 4 };
-
+/** As short as every mistake still shows in: the kill alone, and a last attempt that comes soon. */
 const proof: Scenario = {
   ...quick,
   load: { ...messages, phases: phases(700, 1_800, 1_000), trouble },
   gateway: gateway(700, 1_800, 0),
   faults: [{ kind: "kill-worker", meets: "waiting", atMs: 2_000, recoveryMs: 2_500 }],
-  worker: { ...quick.worker, retry: proofRetry },
-  settleMs: 4_000,
+  worker: { ...quick.worker, retry: { ...quickRetry, maxAttempts: 3 } },
+  settleMs: 5_000,
   limits: { minWaiting: 50 },
-  arms: [calm(proofRetry, 800)],
+  // A curve needs three waits.
+  arms: [calm({ ...quickRetry, maxAttempts: 4 }, 800)],
 };
 
 const lab: Lab = {
