@@ -282,14 +282,15 @@ export function noHerd(arm: string): Criterion {
   };
 }
 
-/** With a jitter half of the waits are shorter than the formula by half of it; how slow a host is changes nothing about it. */
+/** What a slow host adds is soon less than what chance takes off the later waits: one that is shorter always shows. */
 function isUnjittered(evidence: Evidence): boolean {
   const { policy, waits } = retriesOf(evidence);
-  const firsts = waits.filter(({ attempt }) => attempt === 1);
+  const most = Math.max(0, ...waits.map(({ attempt }) => attempt));
   return (
     policy.jitter > 0 &&
-    firsts.length >= minHerd &&
-    firsts.every(({ waitMs, idealMs }) => waitMs >= idealMs - 1)
+    most >= 2 &&
+    waits.length >= minHerd &&
+    waits.every(({ waitMs, idealMs }) => waitMs >= idealMs - 1)
   );
 }
 

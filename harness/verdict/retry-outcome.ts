@@ -62,8 +62,8 @@ export function outcome(tables: OutcomeTables): Criterion {
           return "is a dead letter with other bytes than were sent";
         }
         const calls = chain?.calls.length ?? 0;
-        // What a death made unknown may be missing in the history.
-        const least = calls - (chain?.unsettled ?? 0) - (chain?.redelivered === true ? 1 : 0);
+        // What a death made unknown may be missing in the history; a second delivery knows nothing of the first.
+        const least = chain?.redelivered === true ? 1 : calls - (chain?.unsettled ?? 0);
         return historyProblem(cell(tables.historyColumn), least, calls);
       }
       const strangers = letters.foreign.length + effects.foreign.length;
