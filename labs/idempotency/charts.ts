@@ -1,6 +1,7 @@
 /** The pictures of the idempotency lab, as data. */
 import type { Chart, Series } from "../../harness/report/chart.ts";
 import { balances } from "../../harness/verdict/budgets.ts";
+import { isUnread } from "../../harness/verdict/delivery.ts";
 import { copiesSent, effectsOf, redeliveredBy } from "../../harness/verdict/effects.ts";
 import type { Evidence } from "../../harness/verdict/evidence.ts";
 import { lagOverTime } from "../../harness/verdict/timing.ts";
@@ -60,7 +61,8 @@ function effectsByDeliveries(evidence: Evidence): Pick<Series, "points" | "sprea
   const tables = tablesOf(evidence);
   const groups = new Map<number, number[]>();
   for (const [i, times] of deliveries.entries()) {
-    if (times === 0) continue;
+    // What nobody came to says nothing about how it is treated.
+    if (times === 0 || isUnread(evidence, i)) continue;
     const group = groups.get(times) ?? [];
     group.push(effectsOf(tables, i));
     groups.set(times, group);
