@@ -47,16 +47,18 @@ const deadLetters: LabTable = {
   key: { by: "event", columns: ["event_id"] },
 };
 
-const perSecond = 200;
+const perSecond = 150;
+/** Of the quick profile and the proof, whose worker has hardly begun. */
+const fewerPerSecond = 120;
 const messages = { accounts: 200, paddingLength: 64, malformedOneIn: 0 };
 const settled = { settledWhen: "stored" } as const;
 
 /** A burst at the very beginning of the brown-out: events that fail together. */
-const phases = (steadyMs: number, brownOutMs: number, afterMs: number) => [
-  { name: "steady", forMs: steadyMs, perSecond },
-  { name: "burst", forMs: 40, perSecond: 2_000 },
-  { name: "brown-out", forMs: brownOutMs - 40, perSecond },
-  { name: "after", forMs: afterMs, perSecond },
+const phases = (steadyMs: number, brownOutMs: number, afterMs: number, rate = fewerPerSecond) => [
+  { name: "steady", forMs: steadyMs, perSecond: rate },
+  { name: "burst", forMs: 20, perSecond: 2_000 },
+  { name: "brown-out", forMs: brownOutMs - 20, perSecond: rate },
+  { name: "after", forMs: afterMs, perSecond: rate },
 ];
 const gateway = (steadyMs: number, brownOutMs: number, easesMs: number) => ({
   workMs: [2, 2, 2, 2],
@@ -74,10 +76,10 @@ function calm(retry: RetrySettings, brownOutMs: number): Arm {
     scenario: {
       load: {
         ...messages,
-        phases: phases(700, brownOutMs, 900),
+        phases: phases(1_500, brownOutMs, 1_300),
         trouble: [{ name: "fails three times", oneIn: 8, status: 503, times: 3 }],
       },
-      gateway: gateway(700, brownOutMs, 0),
+      gateway: gateway(1_500, brownOutMs, 0),
       faults: [],
       worker: {
         sessionTimeoutMs: 3_000,
@@ -85,20 +87,20 @@ function calm(retry: RetrySettings, brownOutMs: number): Arm {
         maxInFlight: 2_000,
         retry: { ...retry, jitter: 0 },
       },
-      settleMs: 5_000,
+      settleMs: 8_000,
       ...settled,
     },
   };
 }
 
-const fullRetry: RetrySettings = { maxAttempts: 6, baseMs: 300, factor: 2, capMs: 3_000, jitter: 0.8 };
+const fullRetry: RetrySettings = { maxAttempts: 6, baseMs: 800, factor: 2, capMs: 4_000, jitter: 0.8 };
 
 /** The same brown-out twice, without faults: the solution, and the solution behind a breaker. */
 const breakerArms: readonly Arm[] = ["without a breaker", withBreaker].map((name) => ({
   name,
   ...(name === withBreaker ? { subject: "with-breaker" } : {}),
   scenario: {
-    load: { ...messages, phases: phases(1_500, 4_000, 1_500), trouble },
+    load: { ...messages, phases: phases(1_500, 4_000, 1_500, perSecond), trouble },
     gateway: gateway(1_500, 4_000, 0),
     faults: [],
     worker: { sessionTimeoutMs: 3_000, concurrency: 32, maxInFlight: 2_000, retry: fullRetry },
@@ -108,7 +110,7 @@ const breakerArms: readonly Arm[] = ["without a breaker", withBreaker].map((name
 }));
 
 const full: Scenario = {
-  load: { ...messages, phases: phases(5_000, 4_000, 24_000), trouble },
+  load: { ...messages, phases: phases(5_000, 4_000, 24_000, perSecond), trouble },
   gateway: gateway(5_000, 4_000, 2_500),
   faults: [
     { kind: "kill-worker", meets: "waiting", atMs: 6_000, recoveryMs: 2_500 },
@@ -121,14 +123,14 @@ const full: Scenario = {
   arms: [calm(fullRetry, 1_200), ...breakerArms],
 };
 
-const quickRetry: RetrySettings = { maxAttempts: 5, baseMs: 300, factor: 2, capMs: 1_500, jitter: 0.8 };
+const quickRetry: RetrySettings = { maxAttempts: 4, baseMs: 800, factor: 2, capMs: 3_300, jitter: 0.8 };
 
 const quick: Scenario = {
-  load: { ...messages, phases: phases(1_000, 4_200, 2_000), trouble },
-  gateway: gateway(1_000, 4_200, 1_000),
+  load: { ...messages, phases: phases(2_000, 4_200, 2_000), trouble },
+  gateway: gateway(2_000, 4_200, 1_000),
   faults: [
-    { kind: "kill-worker", meets: "waiting", atMs: 2_400, recoveryMs: 2_500 },
-    { kind: "restart", service: "redis", atMs: 4_700, forMs: 600, recoveryMs: 1_500 },
+    { kind: "kill-worker", meets: "waiting", atMs: 3_400, recoveryMs: 2_500 },
+    { kind: "restart", service: "redis", atMs: 5_700, forMs: 600, recoveryMs: 1_500 },
   ],
   worker: { sessionTimeoutMs: 1_200, concurrency: 32, maxInFlight: 2_000, retry: quickRetry },
   settleMs: 10_000,
@@ -143,11 +145,11 @@ const proof: Scenario = {
   load: { ...messages, phases: phases(700, 1_800, 1_000), trouble },
   gateway: gateway(700, 1_800, 0),
   faults: [{ kind: "kill-worker", meets: "waiting", atMs: 2_000, recoveryMs: 2_500 }],
-  worker: { ...quick.worker, retry: { ...quickRetry, maxAttempts: 3 } },
+  worker: { ...quick.worker, retry: { ...quickRetry, baseMs: 300, maxAttempts: 3 } },
   settleMs: 5_000,
   limits: { minWaiting: 50 },
   // A curve needs three waits.
-  arms: [calm({ ...quickRetry, maxAttempts: 4 }, 800)],
+  arms: [calm({ ...quickRetry, baseMs: 300 }, 800)],
 };
 
 const lab: Lab = {

@@ -28,8 +28,8 @@ export interface ProcessorOptions {
 /**
  * One processor: one message at a time through `process`, without a promise where the handler returns none.
  *
- * What is done is sent on when the event loop has gone round at the latest, also while a promise is waited for: a fast
- * message never waits for a slow one that came after it in the same chunk.
+ * What is done is sent on also while a promise is waited for: a fast message never waits for a slow one that came after
+ * it in the same chunk.
  */
 export class Processor {
   readonly inlet: Inlet<AnyMessage>;
@@ -160,13 +160,14 @@ export class Processor {
   }
 
   /**
-   * Sends on what is done, at the end of this turn of the event loop: a handler whose promises are settled by then
+   * Sends on what is done as soon as no promise is left that can go on by itself: a handler whose promises are settled
    * (a cache, a lock that was free) has its messages go on together, and one that waits for a socket keeps nothing up.
    */
   #sendOnSoon(): void {
     if (this.#isSendingOn || (this.#done.length === 0 && this.#doneFailed === undefined)) return;
     this.#isSendingOn = true;
-    setImmediate(() => {
+    // Ticks come after the promises that are settled, and before the event loop looks at its sockets.
+    process.nextTick(() => {
       this.#isSendingOn = false;
       this.#sendOn();
     });
