@@ -22,16 +22,18 @@ export default defineConfig({
         test: {
           name: "live",
           include: ["{toolkit,harness}/**/*.live.test.ts", "labs/*/{solution,pitfalls}.live.test.ts"],
+          exclude: ["harness/stack/leftovers.live.test.ts", "**/node_modules/**"],
           ...stackTimeouts,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
       {
-        // The labs' solutions, each alone on the machine.
+        // The labs' solutions, each alone on the machine; and what a killed harness leaves, which any other that
+        // starts meanwhile would remove.
         test: {
           name: "labs",
-          include: ["labs/**/*.live.test.ts"],
+          include: ["labs/**/*.live.test.ts", "harness/stack/leftovers.live.test.ts"],
           exclude: ["labs/*/{solution,pitfalls}.live.test.ts", "**/node_modules/**"],
           ...stackTimeouts,
           fileParallelism: false,

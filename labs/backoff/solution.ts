@@ -50,15 +50,16 @@ export const parts = {
 
 export async function work({ backoff, maxAttempts, first, putOff, guard } = parts): Promise<void> {
   const env = workerEnv();
-  const db = openPostgres(env.databaseUrl);
+  // Places for calls are shared out beforehand, so that retries cannot take them from what comes for the first time.
+  const retryPlaces = Math.max(1, Math.floor(env.concurrency / 2));
+  const firstPlaces = Math.max(1, env.concurrency - retryPlaces);
+  // A retry keeps its place until its payment is stored: none is to wait for a connection while others are due.
+  const db = openPostgres(env.databaseUrl, { maxConnections: retryPlaces + 4 });
   await ensureSchema(db, keys);
   const gateway = openGateway(env.gatewayUrl);
   const telemetry = loggedTelemetry();
   const policy = { maxAttempts: maxAttempts(env.retry), backoff: backoff(env.retry) };
   const pay = guard(({ eventId, body }) => gateway.pay(eventId, body));
-  // Places for calls are shared out beforehand, so that retries cannot take them from what comes for the first time.
-  const retryPlaces = Math.max(1, Math.floor(env.concurrency / 2));
-  const firstPlaces = Math.max(1, env.concurrency - retryPlaces);
 
   const place = { url: env.redisUrl, prefix: env.redisPrefix, name: "payments" };
   const queue = openJobQueue<Payment>(place);
