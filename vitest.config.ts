@@ -45,8 +45,8 @@ export default defineConfig({
         },
       },
       {
-        // Not finished: `npm run test:coming`. About every second run of this solution has retries that stand still
-        // for a tenth of a second and more, on a quiet machine too, and nobody knows yet whose doing it is.
+        // Not finished: `npm run test:coming`. On a disk whose writes stall for a tenth of a second Redis and Postgres do
+        // too, retries stand still, and the lab does not tell such a host from a worker that is late.
         test: {
           name: "coming",
           include: ["labs/backoff/backoff.live.test.ts"],
