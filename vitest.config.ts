@@ -20,6 +20,7 @@ export default defineConfig({
           testTimeout: 20_000,
           // Nothing here keeps state in a module: loading each file's imports anew would double the time.
           isolate: false,
+          maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
       },
