@@ -15,6 +15,7 @@ import { kafkaSource } from "../../toolkit/kafka/source.ts";
 import type { Message } from "../../toolkit/pipeline/message.ts";
 import { startPipeline } from "../../toolkit/pipeline/pipeline.ts";
 import { ensureSchema } from "../../toolkit/postgres/ensure-schema.ts";
+import { groupCommit } from "../../toolkit/postgres/group-commit.ts";
 import { openPostgres } from "../../toolkit/postgres/open.ts";
 import { isTransient } from "../../toolkit/postgres/transient.ts";
 import { type NewJob, openJobQueue } from "../../toolkit/redis/job-queue.ts";
@@ -53,8 +54,7 @@ export async function work({ backoff, maxAttempts, first, putOff, guard } = part
   // Places for calls are shared out beforehand, so that retries cannot take them from what comes for the first time.
   const retryPlaces = Math.max(1, Math.floor(env.concurrency / 2));
   const firstPlaces = Math.max(1, env.concurrency - retryPlaces);
-  // A retry keeps its place until its payment is stored: none is to wait for a connection while others are due.
-  const db = openPostgres(env.databaseUrl, { maxConnections: retryPlaces + 4 });
+  const db = openPostgres(env.databaseUrl);
   await ensureSchema(db, keys);
   const gateway = openGateway(env.gatewayUrl);
   const telemetry = loggedTelemetry();
@@ -63,6 +63,9 @@ export async function work({ backoff, maxAttempts, first, putOff, guard } = part
 
   const place = { url: env.redisUrl, prefix: env.redisPrefix, name: "payments" };
   const queue = openJobQueue<Payment>(place);
+  // A retry keeps its place until its payment is stored, and retries come in herds: they are stored together.
+  const storePayment = groupCommit<Payment>((payments) => storePayments(db, payments));
+  const storeDeadLetter = groupCommit<DeadPayment>((letters) => storeDeadLetters(db, letters));
   const worker = startJobWorker<Payment>({
     ...place,
     telemetry,
@@ -70,10 +73,10 @@ export async function work({ backoff, maxAttempts, first, putOff, guard } = part
     concurrency: retryPlaces,
     async perform(payment) {
       const outcome = await pay(payment);
-      if (outcome.kind === "ok") await storePayments(db, [payment]);
+      if (outcome.kind === "ok") await storePayment(payment);
       return outcome;
     },
-    bury: ({ state, error }) => storeDeadLetters(db, [deadPayment(state, error)]),
+    bury: ({ state, error }) => storeDeadLetter(deadPayment(state, error)),
   });
 
   const attempt: Attempt = async (state) => {
