@@ -110,11 +110,11 @@ const breakerArms: readonly Arm[] = ["without a breaker", withBreaker].map((name
 }));
 
 const full: Scenario = {
-  load: { ...messages, phases: phases(5_000, 4_000, 24_000, perSecond), trouble },
+  load: { ...messages, phases: phases(5_000, 4_000, 13_000, perSecond), trouble },
   gateway: gateway(5_000, 4_000, 2_500),
   faults: [
-    { kind: "kill-worker", meets: "waiting", atMs: 6_000, recoveryMs: 2_500 },
-    { kind: "restart", service: "redis", atMs: 8_700, forMs: 3_000, recoveryMs: 2_500 },
+    { kind: "kill-worker", meets: "waiting", atMs: 6_800, recoveryMs: 2_500 },
+    { kind: "restart", service: "redis", atMs: 9_600, forMs: 3_000, recoveryMs: 2_500 },
   ],
   worker: { sessionTimeoutMs: 1_500, concurrency: 64, maxInFlight: 2_000, retry: fullRetry },
   settleMs: 20_000,
@@ -126,11 +126,11 @@ const full: Scenario = {
 const quickRetry: RetrySettings = { maxAttempts: 4, baseMs: 800, factor: 2, capMs: 3_300, jitter: 0.8 };
 
 const quick: Scenario = {
-  load: { ...messages, phases: phases(2_000, 4_200, 2_000), trouble },
-  gateway: gateway(2_000, 4_200, 1_000),
+  load: { ...messages, phases: phases(2_000, 4_800, 2_000), trouble },
+  gateway: gateway(2_000, 4_800, 1_000),
   faults: [
     { kind: "kill-worker", meets: "waiting", atMs: 3_400, recoveryMs: 2_500 },
-    { kind: "restart", service: "redis", atMs: 5_700, forMs: 600, recoveryMs: 1_500 },
+    { kind: "restart", service: "redis", atMs: 6_300, forMs: 600, recoveryMs: 1_500 },
   ],
   worker: { sessionTimeoutMs: 1_200, concurrency: 64, maxInFlight: 2_000, retry: quickRetry },
   settleMs: 10_000,
