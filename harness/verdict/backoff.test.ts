@@ -199,6 +199,22 @@ describe("what retries do to others", () => {
     expect(of("error-rate-falls").verdict).toBe("fail");
   });
 
+  test("one window with twice the errors of the one before is no fall; a few more than before are chance", () => {
+    const failing = (share: number) =>
+      judged({}, (record) => {
+        const attempts = record.gateway?.attempts;
+        let nth = 0;
+        for (const [i, at] of attempts?.arrivedMs.entries() ?? []) {
+          if (attempts === undefined || at < 7_000 || at >= 7_500 || attempts.status[i] !== 200) continue;
+          nth += 1;
+          if (Math.floor(nth * share) > Math.floor((nth - 1) * share)) attempts.status[i] = 503;
+        }
+      }).of("error-rate-falls");
+    expect(failing(0.1).verdict).toBe("pass");
+    expect(failing(0.8).verdict).toBe("fail");
+    expect(failing(0.8).offending?.[0]).toContain("from 7.0 s on");
+  });
+
   test("healthy events that wait behind retries fail no-head-of-line; by seconds, on any host", () => {
     const held = (ms: number) => ({ delayMs: (dueMs: number) => (dueMs > 2_000 ? ms : 10) });
     expect(judged(held(1_300)).of("no-head-of-line").verdict).toBe("fail");

@@ -1,5 +1,6 @@
 /** Judges of what retries do to others: to the gateway after a brown-out, to healthy events, and to each other. */
 import type { Criterion } from "../lab.ts";
+import type { Fault } from "../record/record.ts";
 import { noArm } from "./backoff.ts";
 import { describe, seconds } from "./delivery.ts";
 import type { Evidence } from "./evidence.ts";
@@ -12,6 +13,8 @@ export const errorWindowMs = 500;
 /** Windows with fewer calls say little about a share. */
 const minCalls = 25;
 const minWindows = 3;
+/** Of a share near 0 or 1, which so few calls do not show. */
+const minVariance = 0.05;
 const minHealthy = 100;
 export const herdWindowMs = 50;
 const herdShare = 0.5;
@@ -60,6 +63,19 @@ export function plannedErrorShare(evidence: Evidence): number {
   return failing / Math.max(1, failing + succeeding);
 }
 
+/**
+ * How far chance alone moves a share: four standard deviations of its difference between samples of such sizes. One of
+ * 16,000 windows is further off, so of the two dozen of a run hardly ever one.
+ */
+function chance(share: number, ...calls: readonly number[]): number {
+  const variance = Math.max(minVariance, share * (1 - share));
+  return 4 * Math.sqrt(calls.reduce((sum, count) => sum + variance / count, 0));
+}
+
+/** What could not be called for while something was away comes when it is back, and fails more often than the rest. */
+const bringsOverdue = ({ startMs }: ErrorWindow, faults: readonly Fault[]): boolean =>
+  faults.some(({ healMs, clearMs }) => startMs + errorWindowMs > healMs && startMs < clearMs);
+
 export const errorRateFalls: Criterion = {
   id: "error-rate-falls",
   claim: "After the brown-out the share of failing calls falls window by window to the plan's floor.",
@@ -75,15 +91,11 @@ export const errorRateFalls: Criterion = {
       ({ startMs, calls }) =>
         startMs >= brownOut.endMs && startMs + errorWindowMs <= loadMs && calls >= minCalls,
     );
-    // Three standard deviations of a share of so many calls.
-    const noise = (share: number, calls: number) =>
-      3 * Math.sqrt(Math.max(0.05, share * (1 - share)) / calls);
     const rising = windows.filter((one, i) => {
       const before = windows[i - 1];
-      return (
-        before !== undefined &&
-        one.share > Math.max(before.share, floor) + noise(before.share, Math.min(one.calls, before.calls))
-      );
+      if (before === undefined || bringsOverdue(one, evidence.record.faults)) return false;
+      const share = Math.max(before.share, floor);
+      return one.share > share + chance(share, one.calls, before.calls);
     });
     const easedMs = brownOut.endMs + (brownOut.easesMs ?? 0);
     const after = windows.filter(({ startMs }) => startMs >= easedMs);
@@ -100,7 +112,7 @@ export const errorRateFalls: Criterion = {
       };
     }
     const measured = percent(last.share);
-    const bound = floor + noise(floor, last.calls);
+    const bound = floor + chance(floor, last.calls);
     const threshold = `<= ${percent(bound)}`;
     if (rising.length === 0 && last.share <= bound) {
       return { ...base, threshold, samples, measured, verdict: "pass", detail: `${told}.` };

@@ -93,28 +93,33 @@ function calm(retry: RetrySettings, brownOutMs: number): Arm {
   };
 }
 
-const fullRetry: RetrySettings = { maxAttempts: 6, baseMs: 800, factor: 2, capMs: 4_000, jitter: 0.8 };
+const fullRetry: RetrySettings = { maxAttempts: 5, baseMs: 800, factor: 2, capMs: 4_000, jitter: 0.8 };
 
 /** The same brown-out twice, without faults: the solution, and the solution behind a breaker. */
 const breakerArms: readonly Arm[] = ["without a breaker", withBreaker].map((name) => ({
   name,
   ...(name === withBreaker ? { subject: "with-breaker" } : {}),
   scenario: {
-    load: { ...messages, phases: phases(1_500, 4_000, 1_500, perSecond), trouble },
-    gateway: gateway(1_500, 4_000, 0),
+    load: { ...messages, phases: phases(1_000, 2_500, 1_500, perSecond), trouble },
+    gateway: gateway(1_000, 2_500, 0),
     faults: [],
-    worker: { sessionTimeoutMs: 3_000, concurrency: 64, maxInFlight: 2_000, retry: fullRetry },
+    worker: {
+      sessionTimeoutMs: 3_000,
+      concurrency: 64,
+      maxInFlight: 2_000,
+      retry: { ...fullRetry, baseMs: 400, capMs: 1_600 },
+    },
     settleMs: 12_000,
     ...settled,
   },
 }));
 
 const full: Scenario = {
-  load: { ...messages, phases: phases(5_000, 4_000, 13_000, perSecond), trouble },
+  load: { ...messages, phases: phases(5_000, 4_000, 11_000, perSecond), trouble },
   gateway: gateway(5_000, 4_000, 2_500),
   faults: [
-    { kind: "kill-worker", meets: "waiting", atMs: 6_800, recoveryMs: 2_500 },
-    { kind: "restart", service: "redis", atMs: 9_600, forMs: 3_000, recoveryMs: 2_500 },
+    { kind: "kill-worker", meets: "waiting", atMs: 7_200, recoveryMs: 2_500 },
+    { kind: "restart", service: "redis", atMs: 10_200, forMs: 3_000, recoveryMs: 2_500 },
   ],
   worker: { sessionTimeoutMs: 1_500, concurrency: 64, maxInFlight: 2_000, retry: fullRetry },
   settleMs: 20_000,
