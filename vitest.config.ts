@@ -4,13 +4,14 @@ import { defineConfig } from "vitest/config";
  * Solutions that fail a criterion of time in one of some quick runs, on a quiet machine too: what the load and the disk
  * take of two cores is not told from what the worker does. No bound is widened for it; they wait until it is.
  */
-const coming = ["backoff", "backpressure", "dlq"].map((lab) => `labs/${lab}/${lab}.live.test.ts`);
+const coming = ["backpressure", "dlq"].map((lab) => `labs/${lab}/${lab}.live.test.ts`);
 
-const stackTimeouts = { testTimeout: 120_000, hookTimeout: 180_000 };
+/** On real servers. Files share a process, and so its stack; see `sharedStack`. */
+const onServers = { testTimeout: 120_000, hookTimeout: 180_000, isolate: false };
 
 export default defineConfig({
   test: {
-    // Three projects, one after the other: what is measured must not share two cores with anything.
+    // Projects come one after the other: what is measured must not share two cores with anything.
     projects: [
       {
         test: {
@@ -20,30 +21,31 @@ export default defineConfig({
           testTimeout: 20_000,
           // Nothing here keeps state in a module: loading each file's imports anew would double the time.
           isolate: false,
+          // Vitest leaves one core idle, which of two is half.
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
       },
       {
-        // On real servers, two files at a time; nothing here depends on how fast they are.
+        // Two files at a time; nothing here depends on how fast they are.
         test: {
           name: "live",
           include: ["{toolkit,harness}/**/*.live.test.ts", "labs/*/{solution,pitfalls}.live.test.ts"],
           exclude: ["harness/stack/leftovers.live.test.ts", "**/node_modules/**"],
-          ...stackTimeouts,
+          ...onServers,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
       {
-        // The labs' solutions, each alone on the machine; and what a killed harness leaves, which any other that
+        // What is judged by time, each alone on the machine; and what a killed harness leaves, which any other that
         // starts meanwhile would remove.
         test: {
           name: "labs",
           include: ["labs/**/*.live.test.ts", "harness/stack/leftovers.live.test.ts"],
           exclude: ["labs/*/{solution,pitfalls}.live.test.ts", ...coming, "**/node_modules/**"],
-          ...stackTimeouts,
-          fileParallelism: false,
+          ...onServers,
+          maxWorkers: 1,
           sequence: { groupOrder: 2 },
         },
       },
@@ -52,8 +54,8 @@ export default defineConfig({
         test: {
           name: "coming",
           include: coming,
-          ...stackTimeouts,
-          fileParallelism: false,
+          ...onServers,
+          maxWorkers: 1,
           sequence: { groupOrder: 3 },
         },
       },

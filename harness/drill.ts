@@ -25,6 +25,8 @@ export interface Drill<Seen = unknown> {
   readonly profiles: Readonly<Record<Profile, Readonly<Record<string, number>>>>;
   /** Fewer or shorter rounds in which every mistake still shows; default `quick`. */
   readonly proof?: Readonly<Record<string, number>>;
+  /** The same for mistakes that show by time or volume only; needs the machine to itself. Default: `proof`. */
+  readonly proofUnderLoad?: Readonly<Record<string, number>>;
   /** Reads `Seen` from a record. */
   readonly seen: z.ZodType<Seen>;
   /** Puts the subject to the test, and concludes nothing. What it started it ends, whatever happens. */

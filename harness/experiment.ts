@@ -1,6 +1,7 @@
 /** One experiment from end to end: run, record, judge, draw. */
 import { join } from "node:path";
 import { CannotRun } from "./cannot-run.ts";
+import { compileChanged } from "./compiled.ts";
 import { type AnyLab, isDrill } from "./drill.ts";
 import { writeRecord } from "./record/file.ts";
 import { type AnyRecord, isDrillRecord, type RunRecord } from "./record/record.ts";
@@ -40,6 +41,7 @@ export interface ExperimentOptions extends Omit<RunOptions, "folder" | "scenario
 export async function conduct({ out, draw = true, ...options }: ExperimentOptions): Promise<Outcome> {
   const started = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
   const folder = join(out, options.lab.name, `${started}-${options.subject.name}-${options.seed}`);
+  await compileChanged();
   const record = await observe({ ...options, folder });
   await writeRecord(folder, record);
   if (!draw) return { verdict: assess(record, options.lab).verdict, folder, page: folder, problems: [] };

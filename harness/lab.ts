@@ -196,9 +196,14 @@ export interface WatchedQuery {
   readonly everyMs: number;
 }
 
+/** What may follow a run's load. */
+export type RunPart = "arms" | "operation" | "replay";
+
 export interface Criterion {
   readonly id: string;
   readonly claim: string;
+  /** What it judges besides the load: without it the criterion is unknown. */
+  readonly needs?: readonly RunPart[];
   /** True when the number depends on how fast the host was: a failure on an unfit host is then unknown. */
   readonly timing?: boolean;
   /** Pure: evidence in, finding out. */
@@ -218,10 +223,13 @@ export interface Lab {
   readonly partitions: number;
   readonly profiles: Readonly<Record<Profile, Scenario>>;
   /**
-   * The shortest scenario in which every pitfall still fails its criterion: what `npm test` runs them with, two labs at
-   * a time. Default: the quick profile.
+   * The shortest scenario in which a mistake still fails its criterion, with so few events that two labs can share the
+   * machine: what `npm test` runs pitfalls with, without the parts that the criterion does not need. Default: the quick
+   * profile.
    */
   readonly proof?: Scenario;
+  /** The same for mistakes that show by time or volume only; needs the machine to itself. Default: `proof`. */
+  readonly proofUnderLoad?: Scenario;
   readonly tables: readonly LabTable[];
   readonly watches?: readonly WatchedQuery[];
   readonly criteria: readonly Criterion[];

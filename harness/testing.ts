@@ -1,8 +1,9 @@
-/** For the labs' live tests: one stack for a file, runs on it, and verdicts to expect. */
+/** For live tests: one stack for a process, runs of labs on it, and verdicts to expect. */
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { type AnyLab, isDrill } from "./drill.ts";
 import { conduct, type Outcome } from "./experiment.ts";
+import type { Scenario } from "./lab.ts";
 import { openStack } from "./stack/choose.ts";
 import type { Stack } from "./stack/stack.ts";
 import { resolveSubject } from "./subject/resolve.ts";
@@ -16,7 +17,6 @@ const projectFolder = fileURLToPath(new URL("..", import.meta.url));
 export interface Bench {
   /** Runs a subject in the quick profile until it is decided; says on stderr when a run proved nothing. */
   decide(lab: AnyLab, subject: Subject, isDecided: (outcome: Outcome) => boolean): Promise<Outcome>;
-  close(): Promise<void>;
 }
 
 export interface Subject {
@@ -25,15 +25,28 @@ export interface Subject {
   readonly seed?: number;
 }
 
-/** With a stack, unless the lab needs none. */
+let shared: Promise<Stack> | undefined;
+
+/**
+ * The stack of this process: opened once, for all test files that run in it, and ended with it. Each test keeps to
+ * topics, databases and prefixes of its own, and leaves the servers running.
+ */
+export function sharedStack(): Promise<Stack> {
+  shared ??= openStack({
+    kind: "auto",
+    env: process.env,
+    onProgress: (line) => process.stderr.write(`  ${line}\n`),
+  }).then((stack) => {
+    // Vitest ends its processes so, and waits for half a second; what is registered goes at the exit.
+    process.once("SIGTERM", () => process.exit());
+    return stack;
+  });
+  return shared;
+}
+
+/** On the shared stack, unless the lab needs none. */
 export async function openBench(lab: AnyLab): Promise<Bench> {
-  const stack: Stack | undefined = isDrill(lab)
-    ? undefined
-    : await openStack({
-        kind: "auto",
-        env: process.env,
-        onProgress: (line) => process.stderr.write(`  ${line}\n`),
-      });
+  const stack: Stack | undefined = isDrill(lab) ? undefined : await sharedStack();
   return {
     async decide(lab, { name, command = [], seed = randomSeed() }, isDecided) {
       for (let again = 0; ; again += 1) {
@@ -57,7 +70,6 @@ export async function openBench(lab: AnyLab): Promise<Bench> {
         );
       }
     },
-    close: async () => stack?.stop(),
   };
 }
 
@@ -104,28 +116,38 @@ export function proveSolution(lab: AnyLab): () => Bench {
   return bench;
 }
 
-/**
- * Declares a test for each pitfall, that it fails the criterion beside it, and one for the exercise. They run in the
- * lab's `proof` scenario, and may share the machine with another file.
- */
-export function provePitfalls(
-  lab: AnyLab,
-  pitfalls: readonly (readonly [pitfall: string, id: string])[],
-): void {
-  const short: AnyLab = isDrill(lab)
-    ? { ...lab, profiles: { ...lab.profiles, quick: lab.proof ?? lab.profiles.quick } }
-    : { ...lab, profiles: { ...lab.profiles, quick: lab.proof ?? lab.profiles.quick } };
+type Pitfalls = readonly (readonly [pitfall: string, id: string])[];
+
+/** Declares a test for each pitfall, that it fails the criterion beside it, in the lab's `proof` scenario. */
+export function provePitfalls(lab: AnyLab, pitfalls: Pitfalls): void {
+  proveEach(lab, (of) => of.proof, pitfalls);
+}
+
+/** The same in `proofUnderLoad`, for a file that has the machine to itself. */
+export function provePitfallsUnderLoad(lab: AnyLab, pitfalls: Pitfalls): void {
+  proveEach(lab, (of) => of.proofUnderLoad ?? of.proof, pitfalls);
+}
+
+/** Which of its proofs a lab is proved with. */
+type Choice = <Proof>(of: { readonly proof?: Proof; readonly proofUnderLoad?: Proof }) => Proof | undefined;
+
+function proveEach(lab: AnyLab, choice: Choice, pitfalls: Pitfalls): void {
   const bench = benchOfFile(lab);
   describe("every pitfall fails for its own reason", () => {
     test.each(pitfalls)("%s fails %s", async (pitfall, id) => {
-      const outcome = await bench().decide(short, { name: pitfall }, isDecidedOn(id));
+      const outcome = await bench().decide(proofOf(lab, choice, id), { name: pitfall }, isDecidedOn(id));
       const judged = criterion(outcome, id);
       expect(judged.verdict, judged.detail).toBe("fail");
       expect(judged.offending ?? [judged.detail]).not.toEqual([]);
     });
   });
+}
+
+/** Declares the test that the lab's exercise, as a learner finds it, fails with verdicts that teach. */
+export function proveExercise(lab: AnyLab): void {
+  const bench = benchOfFile(lab);
   test("the exercise runs to the end and fails with more than one verdict to learn from", async () => {
-    const outcome = await bench().decide(short, { name: "exercise" }, isDecided);
+    const outcome = await bench().decide(proofOf(lab, (of) => of.proof), { name: "exercise" }, isDecided);
     const failed = outcome.verdict.criteria.filter(({ verdict }) => verdict === "fail");
     expect(outcome.verdict.verdict).toBe("fail");
     expect(failed.length).toBeGreaterThan(1);
@@ -133,13 +155,26 @@ export function provePitfalls(
   });
 }
 
-/** One bench for the file's tests, opened before the first and closed after the last. */
+/** The lab with its proof for a quick profile, and of what follows the load only what one criterion needs. */
+function proofOf(lab: AnyLab, choice: Choice, id?: string): AnyLab {
+  if (isDrill(lab)) return { ...lab, profiles: { ...lab.profiles, quick: choice(lab) ?? lab.profiles.quick } };
+  const needs = lab.criteria.find((one) => one.id === id)?.needs ?? [];
+  const { arms, operation, replay, ...load } = choice(lab) ?? lab.profiles.quick;
+  const quick: Scenario = {
+    ...load,
+    ...(arms !== undefined && needs.includes("arms") ? { arms } : {}),
+    ...(operation !== undefined && needs.includes("operation") ? { operation } : {}),
+    ...(replay !== undefined && needs.includes("replay") ? { replay } : {}),
+  };
+  return { ...lab, profiles: { ...lab.profiles, quick } };
+}
+
+/** One bench for the file's tests, opened before the first. */
 function benchOfFile(lab: AnyLab): () => Bench {
   let bench: Bench | undefined;
   beforeAll(async () => {
     bench = await openBench(lab);
   });
-  afterAll(() => bench?.close());
   return () => {
     if (bench === undefined) throw new Error("the stack is opened before the first test of the file");
     return bench;

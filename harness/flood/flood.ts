@@ -1,6 +1,7 @@
 /** Starts the flooding client and keeps what it tells. */
-import { fork } from "node:child_process";
+
 import { fileURLToPath } from "node:url";
+import { forkProgram } from "../compiled.ts";
 import type { FloodOrder, FromFlood, Requests, ToFlood } from "./protocol.ts";
 
 export interface Flood {
@@ -16,10 +17,7 @@ export interface Flood {
  */
 export async function prepareFlood(order: FloodOrder, signal: AbortSignal): Promise<Flood> {
   signal.throwIfAborted();
-  const child = fork(fileURLToPath(new URL("./service.ts", import.meta.url)), [], {
-    execArgv: ["--import", "tsx"],
-    serialization: "advanced",
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  const child = forkProgram(fileURLToPath(new URL("./service.ts", import.meta.url)), {
     signal,
     killSignal: "SIGKILL",
   });

@@ -1,6 +1,7 @@
 /** Starts the gateway process and keeps what it tells. */
-import { type ChildProcess, fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { forkProgram } from "../compiled.ts";
 import { until } from "../until.ts";
 import type { GatewayOrder } from "./plan.ts";
 import type { Attempts, FromGateway, GatewayCounters, ToGateway } from "./protocol.ts";
@@ -27,10 +28,7 @@ export interface RunningGateway {
  */
 export async function startGateway(order: GatewayOrder, signal?: AbortSignal): Promise<RunningGateway> {
   signal?.throwIfAborted();
-  const child = fork(fileURLToPath(new URL("./service.ts", import.meta.url)), [], {
-    execArgv: ["--import", "tsx"],
-    serialization: "advanced",
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  const child = forkProgram(fileURLToPath(new URL("./service.ts", import.meta.url)), {
     ...(signal === undefined ? {} : { signal, killSignal: "SIGKILL" }),
   });
   child.on("error", () => undefined);

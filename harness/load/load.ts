@@ -1,6 +1,7 @@
 /** Starts the generator and keeps its ledger: what was sent, and where the broker put it. */
-import { type ChildProcess, fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { forkProgram } from "../compiled.ts";
 import type { Ledger } from "../record/record.ts";
 import type { Messages } from "../record/tables.ts";
 import type { Plan, SentMessage } from "./messages.ts";
@@ -40,10 +41,7 @@ export interface RunningLoad {
  * @param signal ends the process, whenever it is aborted
  */
 export async function prepareLoad(order: GeneratorOrder, signal?: AbortSignal): Promise<RunningLoad> {
-  const child = fork(fileURLToPath(new URL("./generator.ts", import.meta.url)), [], {
-    execArgv: ["--import", "tsx"],
-    serialization: "advanced",
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  const child = forkProgram(fileURLToPath(new URL("./generator.ts", import.meta.url)), {
     env: { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: "1" },
   });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));

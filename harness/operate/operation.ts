@@ -4,6 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import pg from "pg";
+import { compiledCommand } from "../compiled.ts";
 import type { OperationStep } from "../record/record.ts";
 import { until } from "../until.ts";
 
@@ -121,7 +122,7 @@ async function runCommand(
   soFar: SoFar,
   options: OperateOptions,
 ): Promise<Result> {
-  const [program = "", ...first] = options.command;
+  const [program = "", ...first] = compiledCommand(options.command);
   let args: string[];
   try {
     args = [...step.args(soFar)];

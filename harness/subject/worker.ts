@@ -7,6 +7,7 @@
  */
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { compiledCommand } from "../compiled.ts";
 
 const tailBytes = 4_000;
 const tailLines = 20;
@@ -46,7 +47,7 @@ export interface WorkerOptions {
 
 /** Starts a worker. Rejects when the command cannot be started at all, with the reason. */
 export async function startWorker(options: WorkerOptions): Promise<WorkerProcess> {
-  const [program, ...args] = options.command;
+  const [program, ...args] = compiledCommand(options.command);
   if (program === undefined) throw new Error("the worker's command is empty");
   const log = openSync(options.logFile, "a");
   const child = spawn(program, args, {

@@ -91,6 +91,7 @@ export function latenessOf(
 export function exponentialGrowth(arm: string): Criterion {
   return {
     id: "exponential",
+    needs: ["arms"],
     claim: "Without jitter the fitted growth factor of waits below the cap is within 5 % of RETRY_FACTOR.",
     timing: true,
     judge(evidence): Finding {

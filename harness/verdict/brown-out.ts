@@ -138,6 +138,7 @@ export const errorRateFalls: Criterion = {
 export function noHeadOfLine(arm: string): Criterion {
   return {
     id: "no-head-of-line",
+    needs: ["arms"],
     claim:
       "In the aftermath of the brown-out 99 of 100 healthy events are accepted within a second of when they were due.",
     timing: true,
@@ -242,6 +243,7 @@ export function comparableMs(evidence: Evidence, calm: Evidence): number {
 export function noHerd(arm: string): Criterion {
   return {
     id: "no-herd",
+    needs: ["arms"],
     claim: "With jitter the busiest 50 ms of retries holds at most half of what it holds without.",
     timing: true,
     judge(evidence): Finding {

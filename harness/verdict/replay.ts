@@ -12,6 +12,7 @@ const shown = 5;
 export function replayHarmless(watch: string): Criterion {
   return {
     id: "replay-harmless",
+    needs: ["replay"],
     claim: "A second group that reads the whole topic again changes no row and no balance.",
     judge(evidence): Finding {
       const { replay, tables } = evidence.record;

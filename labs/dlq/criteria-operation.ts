@@ -59,6 +59,7 @@ interface Listed {
 
 export const inspect: Criterion = {
   id: "inspect",
+  needs: ["operation"],
   claim: "The operator can list the letters, filter them by class, topic and age, and see the bytes of one.",
   judge(evidence) {
     const unit = "answers that differ from the tables";
@@ -158,6 +159,7 @@ function shownWrongly(evidence: Evidence, step: OperationStep, letters: readonly
 
 export const purgeAudited: Criterion = {
   id: "purge-audited",
+  needs: ["operation"],
   claim: "A purge needs an actor and a reason, and who threw what away, and why, can be read back.",
   judge(evidence) {
     const unit = "purges that were not as they must be";
@@ -209,6 +211,7 @@ export const purgeAudited: Criterion = {
 
 export const auditAppendOnly: Criterion = {
   id: "audit-append-only",
+  needs: ["operation"],
   claim: "Every operation is in the audit trail, and the database refuses to change it.",
   judge(evidence) {
     const attempts = (evidence.record.operation ?? []).filter(({ sql }) => sql !== null);

@@ -11,6 +11,7 @@ const shown = 5;
 
 export const replayOnce: Criterion = {
   id: "replay-once",
+  needs: ["operation"],
   claim:
     "A replayed letter has exactly one effect, also when sent again and when the replay was killed; what fails again comes back with its count, up to a cap.",
   judge(evidence): Finding {

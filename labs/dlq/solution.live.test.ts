@@ -1,22 +1,21 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { conduct } from "../../harness/experiment.ts";
 import type { Lab } from "../../harness/lab.ts";
 import { readRecord } from "../../harness/record/file.ts";
 import type { RunRecord } from "../../harness/record/record.ts";
-import { openStack } from "../../harness/stack/choose.ts";
 import type { Stack } from "../../harness/stack/stack.ts";
 import { resolveSubject } from "../../harness/subject/resolve.ts";
+import { sharedStack } from "../../harness/testing.ts";
 import lab from "./lab.ts";
 import { shortOperation } from "./operation.ts";
 
 const projectFolder = fileURLToPath(new URL("../..", import.meta.url));
 let stack: Stack;
 beforeAll(async () => {
-  stack = await openStack({ kind: "auto", env: process.env });
+  stack = await sharedStack();
 });
-afterAll(() => stack?.stop());
 
 /** The commands of the runbook, a block each, as they stand in the README. */
 function runbook(): string[] {

@@ -44,8 +44,9 @@ const lab: Drill<Seen> = {
       rssGrowthBytes: 96_000_000,
     },
   },
+  proof: { ...quick, perSecond: 150, stepMs: 800, killStepMs: 2_000, drainStepMs: 800 },
   // A denser flood piles up as much in half the time.
-  proof: {
+  proofUnderLoad: {
     ...quick,
     perSecond: 600,
     stepMs: 1_200,

@@ -1,9 +1,8 @@
-import { provePitfalls } from "../../harness/testing.ts";
+import { proveExercise, provePitfalls } from "../../harness/testing.ts";
 import lab from "./lab.ts";
 
 provePitfalls(lab, [
   ["accept-then-store", "lossless"],
-  ["make-it-wait", "answers-in-time"],
-  ["unbounded-buffer", "bounded-memory"],
   ["hang-up", "drains"],
 ]);
+proveExercise(lab);

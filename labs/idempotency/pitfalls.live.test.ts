@@ -1,4 +1,4 @@
-import { provePitfalls } from "../../harness/testing.ts";
+import { proveExercise, provePitfalls } from "../../harness/testing.ts";
 import lab from "./lab.ts";
 
 provePitfalls(lab, [
@@ -9,3 +9,4 @@ provePitfalls(lab, [
   ["key-by-offset", "one-effect-per-key"],
   ["update-outside-transaction", "budget-respected"],
 ]);
+proveExercise(lab);

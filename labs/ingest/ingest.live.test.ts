@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
-import { criterion, proveSolution } from "../../harness/testing.ts";
+import { criterion, provePitfallsUnderLoad, proveSolution } from "../../harness/testing.ts";
 import lab from "./lab.ts";
 
 const bench = proveSolution(lab);
+provePitfallsUnderLoad(lab, [["row-at-a-time", "keeps-up"]]);
 
 test("a load that cannot be offered proves nothing: every verdict is unknown", async () => {
   const quick = lab.profiles.quick;

@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 import { type Admin, Kafka, logLevel, type Message as Outgoing, type Producer } from "kafkajs";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { openStack } from "../../harness/stack/choose.ts";
 import type { Link, ServiceName, Stack } from "../../harness/stack/stack.ts";
+import { sharedStack } from "../../harness/testing.ts";
 
 const partitions = 4;
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -26,7 +26,7 @@ interface Worker {
 }
 
 beforeAll(async () => {
-  stack = await openStack({ kind: "auto", env: process.env });
+  stack = await sharedStack();
   const kafka = new Kafka({ brokers: stack.direct.kafkaBrokers.split(","), logLevel: logLevel.NOTHING });
   admin = kafka.admin();
   producer = kafka.producer();
@@ -54,7 +54,6 @@ afterEach(async () => {
 
 afterAll(async () => {
   await Promise.all([admin?.disconnect(), producer?.disconnect(), postgres?.end()]);
-  await stack?.stop();
 });
 
 function inDatabase(serverUrl: string): string {

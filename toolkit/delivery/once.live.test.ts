@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-// biome-ignore lint/style/noRestrictedImports: a test on real servers borrows the harness's stack; the toolkit does not
-import { openStack } from "../../harness/stack/choose.ts";
 // biome-ignore lint/style/noRestrictedImports: as above
 import type { Stack } from "../../harness/stack/stack.ts";
+// biome-ignore lint/style/noRestrictedImports: a test on real servers borrows the harness's stack; the toolkit does not
+import { sharedStack } from "../../harness/testing.ts";
 // biome-ignore lint/style/noRestrictedImports: as above
 import { until } from "../../harness/until.ts";
 import { ensureSchema } from "../postgres/ensure-schema.ts";
@@ -16,7 +16,7 @@ let stack: Stack;
 let db: Database;
 
 beforeAll(async () => {
-  stack = await openStack({ kind: "auto", env: process.env });
+  stack = await sharedStack();
   db = openPostgres(stack.direct.databaseUrl, { maxConnections: 12 });
   await ensureSchema(db, `${idempotencyKeysSchema} CREATE TABLE IF NOT EXISTS once_effects (key text)`);
 });
@@ -24,7 +24,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await db?.query("DROP TABLE idempotency_keys, once_effects");
   await db?.end();
-  await stack?.stop();
 });
 
 beforeEach(async () => {

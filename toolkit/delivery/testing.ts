@@ -1,9 +1,9 @@
 /** For tests on a real server: a database of its own for each test, and letters to begin with. */
 import { afterAll, beforeAll, beforeEach } from "vitest";
-// biome-ignore lint/style/noRestrictedImports: a test on a real server borrows the harness's stack; the toolkit does not
-import { openStack } from "../../harness/stack/choose.ts";
 // biome-ignore lint/style/noRestrictedImports: as above
 import type { Stack } from "../../harness/stack/stack.ts";
+// biome-ignore lint/style/noRestrictedImports: a test on a real server borrows the harness's stack; the toolkit does not
+import { sharedStack } from "../../harness/testing.ts";
 import type { KafkaRecord } from "../kafka/record.ts";
 import { ensureSchema } from "../postgres/ensure-schema.ts";
 import { type Database, openPostgres } from "../postgres/open.ts";
@@ -25,7 +25,7 @@ export function placeOfTest(): () => LetterPlace {
   let databaseUrl = "";
   let databases = 0;
   beforeAll(async () => {
-    stack = await openStack({ kind: "auto", env: process.env });
+    stack = await sharedStack();
     admin = openPostgres(stack.direct.databaseUrl);
   });
   beforeEach(async () => {
@@ -44,7 +44,6 @@ export function placeOfTest(): () => LetterPlace {
     for (let i = 1; i <= databases; i += 1)
       await admin?.query(`DROP DATABASE letters_${process.pid}_${i} WITH (FORCE)`);
     await admin?.end();
-    await stack?.stop();
   });
   return () => {
     if (stack === undefined || db === undefined) throw new Error("there is a place only within a test");

@@ -1,9 +1,9 @@
 import { type Admin, Kafka, logLevel, type Message as Outgoing, type Producer } from "kafkajs";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-// biome-ignore lint/style/noRestrictedImports: a test on real servers borrows the harness's stack; the toolkit does not
-import { openStack } from "../../harness/stack/choose.ts";
 // biome-ignore lint/style/noRestrictedImports: as above
 import type { Link, Stack } from "../../harness/stack/stack.ts";
+// biome-ignore lint/style/noRestrictedImports: a test on real servers borrows the harness's stack; the toolkit does not
+import { sharedStack } from "../../harness/testing.ts";
 import type { KafkaMessageIn } from "./give-out.ts";
 import type { KafkaRecord } from "./record.ts";
 import { type KafkaSourceOptions, kafkaSource } from "./source.ts";
@@ -18,7 +18,7 @@ let topics = 0;
 const open: { close(): Promise<void> }[] = [];
 
 beforeAll(async () => {
-  stack = await openStack({ kind: "auto", env: process.env });
+  stack = await sharedStack();
   const proxy = stack.link("kafka");
   if (proxy === undefined)
     throw new Error("these tests cut the network: they need a stack with a Kafka proxy");
@@ -36,7 +36,6 @@ afterEach(async () => {
 
 afterAll(async () => {
   await Promise.all([admin?.disconnect(), producer?.disconnect()]);
-  await stack?.stop();
 });
 
 async function createTopic(): Promise<void> {

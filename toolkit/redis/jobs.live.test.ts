@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Queue } from "bullmq";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-// biome-ignore lint/style/noRestrictedImports: a test on real servers borrows the harness's stack; the toolkit does not
-import { openStack } from "../../harness/stack/choose.ts";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 // biome-ignore lint/style/noRestrictedImports: as above
 import type { Stack } from "../../harness/stack/stack.ts";
+// biome-ignore lint/style/noRestrictedImports: a test on real servers borrows the harness's stack; the toolkit does not
+import { sharedStack } from "../../harness/testing.ts";
 // biome-ignore lint/style/noRestrictedImports: as above
 import { until } from "../../harness/until.ts";
 import { newJob } from "../jobs/job-state.ts";
@@ -25,9 +25,8 @@ let ended: (() => Promise<unknown>)[] = [];
 let run = 0;
 
 beforeAll(async () => {
-  stack = await openStack({ kind: "auto", env: process.env });
+  stack = await sharedStack();
 });
-afterAll(() => stack?.stop());
 
 beforeEach(() => {
   run += 1;

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { readRecord } from "../../../harness/record/file.ts";
 import { cacheFolder } from "../../../harness/stack/native/cache.ts";
 import { complaints, isDecided, openBench } from "../../../harness/testing.ts";
@@ -23,7 +23,6 @@ test("the Python worker keeps every promise, and ends with 0 after SIGTERM", { t
     return skip(why);
   }
   const bench = await openBench(lab);
-  onTestFinished(() => bench.close());
 
   const command = [python.program, join(here, "worker.py")];
   const outcome = await bench.decide(lab, { name: "python", command }, isDecided);

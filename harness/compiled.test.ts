@@ -1,0 +1,58 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, onTestFinished, test } from "vitest";
+import { openMirror } from "./compiled.ts";
+
+const modules = fileURLToPath(new URL("../node_modules", import.meta.url));
+
+/** A project with one program that prints what its neighbour says. */
+function projectSaying(word: string) {
+  const home = mkdtempSync(join(tmpdir(), "sluice-mirror-"));
+  onTestFinished(() => rmSync(home, { recursive: true }));
+  mkdirSync(join(home, "src"));
+  mkdirSync(join(home, "node_modules"));
+  symlinkSync(join(modules, "tsx"), join(home, "node_modules", "tsx"));
+  const say = (text: string) => writeFileSync(join(home, "src", "word.ts"), text);
+  const program = join(home, "src", "program.ts");
+  writeFileSync(join(home, "package.json"), '{"type": "module"}');
+  writeFileSync(
+    program,
+    'import { word } from "./word.ts";\nif (word === "fail") throw new Error(word);\nconsole.log(word as string);\n',
+  );
+  say(`export const word: string = "${word}";\n`);
+  const mirror = openMirror(home, ["src"]);
+  const run = () =>
+    spawnSync(process.execPath, mirror.argumentsFor(program), { cwd: home, encoding: "utf8" });
+  return { mirror, program, say, run };
+}
+
+test("a program runs from its mirror, with what its neighbours say now", async () => {
+  const { mirror, program, say, run } = projectSaying("one");
+  await mirror.update();
+  expect(mirror.argumentsFor(program)).toContain("--enable-source-maps");
+  expect(run().stdout).toBe("one\n");
+  say('export const word: string = "another";\n');
+  await mirror.update();
+  expect(run().stdout).toBe("another\n");
+});
+
+test("an error tells the line of the TypeScript", async () => {
+  const { mirror, run } = projectSaying("fail");
+  await mirror.update();
+  expect(run().stderr).toMatch(/src.program\.ts:2/);
+});
+
+test("an error of syntax in any file hands all to tsx, which names it; mended, all is compiled again", async () => {
+  const { mirror, program, say, run } = projectSaying("one");
+  await mirror.update();
+  say("export const word: string = ;\n");
+  await mirror.update();
+  expect(mirror.argumentsFor(program)).toEqual(["--import", "tsx", program]);
+  expect(run().stderr).toMatch(/word\.ts:1/);
+  say('export const word: string = "two";\n');
+  await mirror.update();
+  expect(run().stdout).toBe("two\n");
+});
