@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { descendantsOf, processTable } from "./probe/processes.ts";
+import { sharedStack } from "./testing.ts";
 import { until } from "./until.ts";
 
 const project = fileURLToPath(new URL("..", import.meta.url));
@@ -17,13 +18,28 @@ interface Ended {
   readonly stderr: string;
 }
 
-/** The command a user types, as a process. */
-function sluice(...args: string[]): { child: ChildProcess; stderr: () => string; ended: Promise<Ended> } {
+/** The command a user types, as a process, with a stack of its own. */
+function sluice(...args: string[]) {
+  return start({}, args);
+}
+
+/** The same on servers that run already: for what has nothing to do with where they come from. */
+async function sluiceOnServers(...args: string[]): Promise<Ended> {
+  const { kafkaBrokers, databaseUrl, redisUrl } = (await sharedStack()).direct;
+  return await start({ KAFKA_BROKERS: kafkaBrokers, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl }, args)
+    .ended;
+}
+
+function start(
+  env: NodeJS.ProcessEnv,
+  args: readonly string[],
+): { child: ChildProcess; stderr: () => string; ended: Promise<Ended> } {
   const child = spawn(
     process.execPath,
     ["--import", "tsx", "labs/ingest/run.ts", "--profile", "quick", "--out", out, ...args],
     {
       cwd: project,
+      env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     },
   );
@@ -51,8 +67,8 @@ function commandOf(pid: number): string {
 
 test("--json prints one object with the public keys and nothing else, and the saved run is judged to the same verdict", async () => {
   // A worker that dies of the first poison: the shortest run there is.
-  const { code, stdout, stderr } = await sluice("--json", "--seed", "11", "--subject", "crash-on-poison")
-    .ended;
+  const args = ["--json", "--seed", "11", "--subject", "crash-on-poison"];
+  const { code, stdout, stderr } = await sluiceOnServers(...args);
   const result = JSON.parse(stdout);
   expect(code, `${stderr}${stdout}`).toBe(1);
   expect(Object.keys(result)).toEqual(["lab", "subject", "seed", "stack", "verdict", "criteria", "report"]);
@@ -85,7 +101,7 @@ test("--json prints one object with the public keys and nothing else, and the sa
 
 test("a worker that ends at once gives exit code 3 and the end of its output, and does not hang", async () => {
   const began = performance.now();
-  const { code, stderr } = await sluice("--", "sh", "-c", "echo cannot find my library >&2; exit 7").ended;
+  const { code, stderr } = await sluiceOnServers("--", "sh", "-c", "echo cannot find my library >&2; exit 7");
   expect(code).toBe(3);
   expect(stderr).toContain("the worker ended before it was ready (exit code 7)");
   expect(stderr).toContain("cannot find my library");
@@ -94,7 +110,7 @@ test("a worker that ends at once gives exit code 3 and the end of its output, an
 });
 
 test("a command that does not exist gives exit code 3 and names it", async () => {
-  const { code, stderr } = await sluice("--", "no-such-program").ended;
+  const { code, stderr } = await sluiceOnServers("--", "no-such-program");
   expect(code).toBe(3);
   expect(stderr).toContain('cannot start the worker "no-such-program"');
 });
@@ -103,7 +119,7 @@ test.each([
   [["--subject", "nobody"], 'there is no subject "nobody"'],
   [["--profile", "slow"], "Allowed choices are quick, full"],
 ])("bad usage %j gives exit code 3 and the way out, before anything is started", async (args, text) => {
-  const { code, stderr } = await sluice(...args).ended;
+  const { code, stderr } = await sluiceOnServers(...args);
   expect(code).toBe(3);
   expect(stderr).toContain(text);
 });
@@ -111,7 +127,6 @@ test.each([
 describe("Ctrl-C leaves nothing running", () => {
   test.each([
     ["while the stack starts", "", 700],
-    ["while the worker starts", "calibrating", 100],
     ["in mid-load", "steady", 300],
     ["while the worker is dead", "SIGKILL", 200],
   ])("%s", async (_when, line, afterMs) => {

@@ -147,7 +147,11 @@ function proveEach(lab: AnyLab, choice: Choice, pitfalls: Pitfalls): void {
 export function proveExercise(lab: AnyLab): void {
   const bench = benchOfFile(lab);
   test("the exercise runs to the end and fails with more than one verdict to learn from", async () => {
-    const outcome = await bench().decide(proofOf(lab, (of) => of.proof), { name: "exercise" }, isDecided);
+    const outcome = await bench().decide(
+      proofOf(lab, (of) => of.proof),
+      { name: "exercise" },
+      isDecided,
+    );
     const failed = outcome.verdict.criteria.filter(({ verdict }) => verdict === "fail");
     expect(outcome.verdict.verdict).toBe("fail");
     expect(failed.length).toBeGreaterThan(1);
@@ -157,7 +161,8 @@ export function proveExercise(lab: AnyLab): void {
 
 /** The lab with its proof for a quick profile, and of what follows the load only what one criterion needs. */
 function proofOf(lab: AnyLab, choice: Choice, id?: string): AnyLab {
-  if (isDrill(lab)) return { ...lab, profiles: { ...lab.profiles, quick: choice(lab) ?? lab.profiles.quick } };
+  if (isDrill(lab))
+    return { ...lab, profiles: { ...lab.profiles, quick: choice(lab) ?? lab.profiles.quick } };
   const needs = lab.criteria.find((one) => one.id === id)?.needs ?? [];
   const { arms, operation, replay, ...load } = choice(lab) ?? lab.profiles.quick;
   const quick: Scenario = {

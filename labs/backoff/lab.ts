@@ -157,6 +157,16 @@ const proof: Scenario = {
   arms: [calm({ ...quickRetry, baseMs: 300 }, 800)],
 };
 
+/** Long waits, so many that whoever waits in a place of its own takes all of them. */
+const proofUnderLoad: Scenario = {
+  ...proof,
+  load: { ...messages, phases: phases(300, 300, 300), trouble },
+  gateway: gateway(300, 300, 0),
+  faults: [],
+  settleMs: 1_000,
+  arms: quick.arms ?? [],
+};
+
 const lab: Lab = {
   name: "backoff",
   title: "attempts 1..N with growing delays, then success or dead letter",
@@ -167,6 +177,7 @@ const lab: Lab = {
   partitions: 4,
   profiles: { quick, full },
   proof,
+  proofUnderLoad,
   tables: [payments, deadLetters],
   criteria: [
     lossless,

@@ -44,14 +44,14 @@ const lab: Drill<Seen> = {
       rssGrowthBytes: 96_000_000,
     },
   },
-  proof: { ...quick, perSecond: 150, stepMs: 800, killStepMs: 2_000, drainStepMs: 800 },
+  proof: { ...quick, perSecond: 150, stepMs: 500, killStepMs: 1_500, drainStepMs: 500 },
   // A denser flood piles up as much in half the time.
   proofUnderLoad: {
     ...quick,
     perSecond: 600,
-    stepMs: 1_200,
-    killStepMs: 2_000,
-    drainStepMs: 800,
+    stepMs: 1_000,
+    killStepMs: 1_500,
+    drainStepMs: 500,
     offeredBytes: 20_000_000,
     rssGrowthBytes: 40_000_000,
   },
