@@ -100,14 +100,14 @@ const breakerArms: readonly Arm[] = ["without a breaker", withBreaker].map((name
   name,
   ...(name === withBreaker ? { subject: "with-breaker" } : {}),
   scenario: {
-    load: { ...messages, phases: phases(1_000, 2_500, 1_500, perSecond), trouble },
-    gateway: gateway(1_000, 2_500, 0),
+    load: { ...messages, phases: phases(800, 2_200, 1_000, perSecond), trouble },
+    gateway: gateway(800, 2_200, 0),
     faults: [],
     worker: {
       sessionTimeoutMs: 3_000,
       concurrency: 64,
       maxInFlight: 2_000,
-      retry: { ...fullRetry, baseMs: 400, capMs: 1_600 },
+      retry: { ...fullRetry, baseMs: 300, capMs: 1_200 },
     },
     settleMs: 12_000,
     ...settled,

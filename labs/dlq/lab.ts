@@ -139,8 +139,8 @@ function scenario(phases: Scenario["load"]["phases"], comparison: Scenario["load
 }
 
 const full = scenario(
-  [warmUp(1_500), calm("calm", 9_000), burst(6_000), calm("calm again", 9_500)],
-  [warmUp(1_000), calm("calm", 1_000), burst(6_000)],
+  [warmUp(1_500), calm("calm", 6_000), burst(5_000), calm("calm again", 7_500)],
+  [warmUp(1_000), calm("calm", 1_000), burst(5_000)],
 );
 const quick = scenario(
   [warmUp(500), calm("calm", 1_100), burst(2_000), calm("calm again", 800)],

@@ -36,7 +36,7 @@ const lab: Drill<Seen> = {
     quick,
     full: {
       ...load,
-      stepMs: 7_000,
+      stepMs: 4_000,
       killStepMs: 4_000,
       drainStepMs: 1_500,
       // More than memory may grow by: what was refused could not have been held in secret.

@@ -80,34 +80,34 @@ const full: Scenario = {
   workers: 2,
   load: {
     ...messages,
-    copies: copies(40_000),
+    copies: copies(30_000),
     phases: [
-      { name: "warm-up", forMs: 2_000, perSecond: 400 },
-      { name: "kills", forMs: 73_000, perSecond: 500 },
-      { name: "calm", forMs: 3_000, perSecond: 500 },
+      { name: "warm-up", forMs: 1_500, perSecond: 400 },
+      { name: "kills", forMs: 50_500, perSecond: 600 },
+      { name: "calm", forMs: 2_000, perSecond: 600 },
     ],
   },
-  faults: [{ kind: "kill-workers", fromMs: 3_000, toMs: 75_000, count: 20, recoveryMs, meets }],
-  worker,
+  faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 52_000, count: 20, recoveryMs, meets }],
+  worker: { ...worker, sessionTimeoutMs: 1_200 },
   settleMs: 15_000,
   replay: { withinMs: 30_000 },
   limits: { minDuplicates: 10_000, minKills: 20, minTwins: 2_000 },
   arms: [
     {
-      // The same events in the same order as in the first 16 s above, and a worker that does what it is told each time.
+      // The same events in the same order as in the first 9 s above, and a worker that does what it is told each time.
       name: "unprotected",
       subject: "unprotected",
       scenario: {
         workers: 2,
         load: {
           ...messages,
-          copies: copies(40_000),
+          copies: copies(30_000),
           phases: [
-            { name: "warm-up", forMs: 2_000, perSecond: 400 },
-            { name: "kills", forMs: 14_000, perSecond: 500 },
+            { name: "warm-up", forMs: 1_500, perSecond: 400 },
+            { name: "kills", forMs: 7_500, perSecond: 600 },
           ],
         },
-        faults: [{ kind: "kill-workers", fromMs: 3_000, toMs: 14_000, count: 3, recoveryMs, meets }],
+        faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 8_000, count: 2, recoveryMs, meets }],
         worker,
         settleMs: 10_000,
       },
