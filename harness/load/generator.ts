@@ -22,6 +22,9 @@ const enoughMs = 0.5;
 /** A generator this late will not catch up: it stops, and the run is unknown. */
 const hopelesslyLateMs = 3_000;
 const reportEveryMs = 50;
+/** The first requests compile the code for the others; large events do as much with fewer. */
+const warmUpMessages = 2_000;
+const warmUpBytes = 12_000_000;
 
 function tell(message: FromGenerator): void {
   process.send?.(message);
@@ -146,7 +149,9 @@ async function send(producer: Producer, one: Prepared, now: () => number, report
 
 /** The first requests pay for compiled code: here, on a topic of their own, and not in the load. */
 async function warmUp(producer: Producer, order: GeneratorOrder, eventBytes: number): Promise<void> {
-  const load = { ...order.load, phases: [{ name: "warm", forMs: 1000, perSecond: 2000 }], malformedOneIn: 0 };
+  const messages = Math.min(warmUpMessages, Math.ceil(warmUpBytes / eventBytes));
+  const phases = [{ name: "warm", forMs: messages / 2, perSecond: 2_000 }];
+  const load = { ...order.load, phases, malformedOneIn: 0 };
   // The topic for it has one partition.
   const warm = planMessages(order.seed ^ 1, load, 1);
   const options = {
