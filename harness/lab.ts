@@ -125,6 +125,11 @@ export interface GatewayPlan {
   readonly workMs: readonly number[];
   /** A time in which every call is answered with 503. */
   readonly brownOut?: BrownOut;
+  /**
+   * Whether the overhead of a call is measured beside the load too, by at most forty calls a second of the harness's
+   * own: for criteria of how fast a worker can be. Default: before the load only.
+   */
+  readonly reference?: boolean;
 }
 
 /** Since the load began. */

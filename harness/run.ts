@@ -5,7 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { CannotRun, Interrupted } from "./cannot-run.ts";
 import { breakThings, limitsOf } from "./faults/faults.ts";
-import { type AttachedGateway, attachGateway } from "./gateway/attach.ts";
+import { type AttachedGateway, attachGateway, type CalibratedGateway } from "./gateway/attach.ts";
 import type { Lab, Profile, Scenario } from "./lab.ts";
 import { messagesOf, prepareLoad, type RunningLoad, toRecord } from "./load/load.ts";
 import { planMessages } from "./load/messages.ts";
@@ -82,11 +82,8 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   const work = async (): Promise<RunRecord> => {
     try {
       const calibration = await calibrate();
-      gateway = await attachGateway(scenario, options.seed, lab.partitions, over.signal);
       signal.throwIfAborted();
       onProgress({ step: "worker" });
-      const { workers = 1 } = scenario;
-      await Promise.all(Array.from({ length: workers }, () => crew.start()));
       const order = {
         brokers: stack.direct.kafkaBrokers,
         topic: place.topic,
@@ -96,6 +93,12 @@ export async function run(options: RunOptions): Promise<RunRecord> {
         load: scenario.load,
       };
       preparing = prepareLoad(order, over.signal);
+      // Awaited below; it may fail while the gateway starts.
+      preparing.catch(() => undefined);
+      gateway = await attachGateway(scenario, options.seed, lab.partitions, over.signal);
+      signal.throwIfAborted();
+      const { workers = 1 } = scenario;
+      await Promise.all(Array.from({ length: workers }, () => crew.start()));
       const [load] = await Promise.all([
         preparing,
         awaitReady(crew, place, lab, workers, signal, lost.signal),
@@ -105,7 +108,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
         place,
         crew,
         load,
-        gateway,
+        gateway: await gateway?.calibrated(),
         webhook,
         book,
         lost: lost.signal,
@@ -166,7 +169,7 @@ interface Measuring extends RunOptions {
   readonly place: Place;
   readonly crew: Crew;
   readonly load: RunningLoad;
-  readonly gateway: AttachedGateway | undefined;
+  readonly gateway: CalibratedGateway | undefined;
   readonly webhook: Webhook;
   readonly book: WorkerBook;
   /** Aborted when a worker ended by itself: there is nothing more to wait for. */
@@ -367,7 +370,7 @@ function environmentOf(
   place: Place,
   stack: Stack,
   scenario: Scenario,
-  gateway: AttachedGateway | undefined,
+  gateway: Pick<AttachedGateway, "url"> | undefined,
   webhook: Webhook,
   workerId: string,
 ): Record<string, string> {

@@ -4,13 +4,20 @@ import { type Plan, planMessages } from "../load/messages.ts";
 import type { GatewayRecord } from "../record/record.ts";
 import type { Messages } from "../record/tables.ts";
 import { type RunningGateway, startGateway } from "./gateway.ts";
-import { type CallOverhead, measureCallOverhead } from "./overhead.ts";
+import { measureCallOverhead } from "./overhead.ts";
 import { orderOf } from "./plan.ts";
-import type { Attempts } from "./protocol.ts";
+import type { Attempts, OverheadSamples } from "./protocol.ts";
+import { startReference } from "./reference.ts";
 
 const shownStrangers = 5;
 
 export interface AttachedGateway {
+  readonly url: string;
+  /** Measures what a call costs while there is no load: best when all else has started. Takes about half a second. */
+  calibrated(): Promise<CalibratedGateway>;
+}
+
+export interface CalibratedGateway {
   readonly url: string;
   start(atEpochMs: number): void;
   /** What came since the load began, attributed to the run's messages. */
@@ -18,7 +25,7 @@ export interface AttachedGateway {
 }
 
 /**
- * Undefined for a scenario without a gateway. Takes about a second.
+ * Resolves when the gateway listens; undefined for a scenario without one.
  * @param signal ends the gateway
  */
 export async function attachGateway(
@@ -33,19 +40,35 @@ export async function attachGateway(
     ...orderOf(scenario.gateway, scenario.load.phases, seed),
     trouble: troubleByEvent(plan, scenario.load),
   };
+  const reference = scenario.gateway.reference === true ? startReference(signal) : undefined;
   const gateway: RunningGateway = await startGateway(order, signal);
-  const bodyBytes = plan.value(0)?.length ?? 0;
-  const callOverhead: CallOverhead = await measureCallOverhead({
-    url: gateway.url,
+  const { url } = gateway;
+  const called = {
+    url,
     concurrency: scenario.worker.concurrency,
-    bodyBytes,
-  });
+    bodyBytes: plan.value(0)?.length ?? 0,
+  };
   return {
-    url: gateway.url,
-    start: gateway.start,
-    async record(messages) {
-      const attributed = attribute(await gateway.report(), messages);
-      return { steps: [...order.steps], callOverhead, ...attributed };
+    url,
+    async calibrated() {
+      const callOverhead = await (reference?.calibrate(called) ?? measureCallOverhead(called));
+      return {
+        url,
+        start(atEpochMs) {
+          gateway.start(atEpochMs);
+          reference?.start(atEpochMs);
+        },
+        async record(messages) {
+          const samples = await reference?.report();
+          const attributed = attribute(await gateway.report(), messages);
+          return {
+            steps: [...order.steps],
+            callOverhead,
+            ...(samples === undefined ? {} : { reference: rounded(samples) }),
+            ...attributed,
+          };
+        },
+      };
     },
   };
 }
@@ -83,6 +106,11 @@ export function attribute(
     strangers: attempts.eventIds.filter((_, i) => message[i] === -1).slice(0, shownStrangers),
   };
 }
+
+const rounded = ({ atMs, overheadMs }: OverheadSamples): GatewayRecord["reference"] => ({
+  atMs: Array.from(atMs, round),
+  overheadMs: Array.from(overheadMs, round),
+});
 
 const orNull = (at: number) => (Number.isNaN(at) ? null : round(at));
 

@@ -5,6 +5,7 @@ import { attribute } from "./attach.ts";
 import { type RunningGateway, startGateway } from "./gateway.ts";
 import { measureCallOverhead } from "./overhead.ts";
 import { answerTo, orderOf } from "./plan.ts";
+import { startReference } from "./reference.ts";
 
 let gateway: RunningGateway | undefined;
 afterEach(async () => {
@@ -129,7 +130,7 @@ test("what is no payment is refused and not noted", async () => {
 test("the overhead of a call is what remains without the gateway's work", async () => {
   gateway = await startGateway({ seed: 1, steps: [{ startMs: 0, workMs: 100 }] });
   const overhead = await measureCallOverhead({ url: gateway.url, concurrency: 16, bodyBytes: 4_000 });
-  expect(overhead.samples).toBe(400);
+  expect(overhead.samples).toBe(200);
   expect(overhead.p50Ms).toBeGreaterThan(0);
   expect(overhead.p50Ms).toBeLessThan(100);
 });
@@ -149,4 +150,57 @@ test("calls are told by the message they are for; an event id that was never sen
   expect(told.answeredMs).toEqual([2, 3, null, 5]);
   expect(told.leftMs).toEqual([null, null, 3.5, null]);
   expect(strangers).toEqual(["x"]);
+});
+
+test("the reference caller measures while the load runs, and its calls are nobody's", async () => {
+  const steps = [
+    { startMs: 0, workMs: 1 },
+    { startMs: 1, workMs: 40 },
+  ];
+  gateway = await startGateway({ seed: 1, steps });
+  const reference = startReference();
+  try {
+    const order = { url: gateway.url, concurrency: 2, bodyBytes: 4_000 };
+    expect((await reference.calibrate(order)).samples).toBe(200);
+    const startedAt = Date.now();
+    gateway.start(startedAt);
+    reference.start(startedAt);
+    const { atMs, overheadMs } = await until(
+      "the first calls",
+      async () => {
+        const samples = await reference.report();
+        return samples.atMs.length >= 5 && samples;
+      },
+      { timeoutMs: 5_000 },
+    );
+    expect(overheadMs.length).toBe(atMs.length);
+    expect(Math.min(...atMs)).toBeGreaterThan(0);
+    for (const [i, at] of atMs.entries()) {
+      expect(at).toBeGreaterThan(atMs[i - 1] ?? 0);
+      expect(overheadMs[i]).toBeGreaterThan(0);
+    }
+    // It is calling nearly all of the time.
+    for (const id of ["a", "b", "c"]) expect(await post(`${gateway.url}/payments/${id}`)).toBe(200);
+    const { eventIds, open } = await gateway.report();
+    expect(eventIds).toEqual(["a", "b", "c"]);
+    expect([...open]).toEqual([1, 1, 1]);
+  } finally {
+    await reference.close();
+  }
+});
+
+test("a reference caller whose gateway is gone says so, and ends the wait for its report", async () => {
+  gateway = await startGateway({ seed: 1, steps: [{ startMs: 0, workMs: 0 }] });
+  const reference = startReference();
+  try {
+    await reference.calibrate({ url: gateway.url, concurrency: 1, bodyBytes: 100 });
+    await gateway.close();
+    reference.start(Date.now());
+    const failure = await until("its failure", () => reference.report().then(() => undefined, String), {
+      timeoutMs: 5_000,
+    });
+    expect(failure).toContain("the reference caller failed while the harness waited");
+  } finally {
+    await reference.close();
+  }
 });

@@ -1,8 +1,12 @@
-/** What the harness and its gateway process say to each other. */
+/** What the harness says to its gateway process and its reference caller, and they to it. */
+import type { CallOverhead } from "./overhead.ts";
 import type { GatewayOrder } from "./plan.ts";
 
 /** Header of every answer: how long the gateway had the call, in ms. */
 export const workHeader = "gateway-work-ms";
+
+/** Where the reference caller calls: served like a payment, neither noted nor counted among the open calls. */
+export const referencePath = "/reference";
 
 export type ToGateway =
   | { readonly type: "order"; readonly order: GatewayOrder }
@@ -33,4 +37,27 @@ export type FromGateway =
   | { readonly type: "ready"; readonly port: number }
   | { readonly type: "counters"; readonly counters: GatewayCounters }
   | { readonly type: "attempts"; readonly attempts: Attempts }
+  | { readonly type: "failed"; readonly text: string };
+
+export interface ReferenceOrder {
+  readonly url: string;
+  readonly bodyBytes: number;
+  /** Calls at once before the load. */
+  readonly concurrency: number;
+}
+
+export type ToReference =
+  | { readonly type: "order"; readonly order: ReferenceOrder }
+  | { readonly type: "start"; readonly atEpochMs: number }
+  | { readonly type: "report" };
+
+/** What calls cost beyond the gateway's work, and when; a column each. Times are since the load began. */
+export interface OverheadSamples {
+  readonly atMs: Float64Array;
+  readonly overheadMs: Float64Array;
+}
+
+export type FromReference =
+  | { readonly type: "calibrated"; readonly callOverhead: CallOverhead }
+  | { readonly type: "samples"; readonly samples: OverheadSamples }
   | { readonly type: "failed"; readonly text: string };

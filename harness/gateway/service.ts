@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { answerTo, type GatewayOrder } from "./plan.ts";
-import { type Attempts, type FromGateway, type ToGateway, workHeader } from "./protocol.ts";
+import { type Attempts, type FromGateway, referencePath, type ToGateway, workHeader } from "./protocol.ts";
 
 const path = /^\/payments\/([\w-]{1,100})$/;
 const tellEveryMs = 200;
@@ -30,17 +30,20 @@ function serve(order: GatewayOrder): void {
   const now = () => performance.now() - origin;
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
-    const eventId = path.exec(request.url ?? "")?.[1];
+    const isReference = request.url === referencePath;
+    const eventId = isReference ? "" : path.exec(request.url ?? "")?.[1];
     if (request.method !== "POST" || eventId === undefined) {
       request.resume();
       response.writeHead(404).end("POST /payments/:eventId\n");
       return;
     }
     const atMs = now();
-    const isNoted = atMs >= 0;
+    const isNoted = atMs >= 0 && !isReference;
+    /** Of the worker's. */
+    const places = isReference ? 0 : 1;
     const index = isNoted ? eventIds.length : -1;
     const attempt = (attemptsOf.get(eventId) ?? 0) + 1;
-    open += 1;
+    open += places;
     if (isNoted) {
       attemptsOf.set(eventId, attempt);
       eventIds.push(eventId);
@@ -55,7 +58,7 @@ function serve(order: GatewayOrder): void {
     let isOpen = true;
     const close = () => {
       isOpen = false;
-      open -= 1;
+      open -= places;
       clearTimeout(timer);
     };
     const finish = () => {

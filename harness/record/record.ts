@@ -126,6 +126,8 @@ export const gatewaySchema = z.object({
   steps: z.array(z.object({ startMs: ms, workMs: z.number() })),
   /** What a call cost beyond the gateway's work, before the load: same host, as many calls at once as the worker makes. */
   callOverhead: z.object({ meanMs: z.number(), p50Ms: z.number(), p99Ms: z.number(), samples: count }),
+  /** What calls of the harness's own cost beyond the gateway's work, beside the load; a column each. */
+  reference: z.object({ atMs: z.array(ms), overheadMs: z.array(z.number()) }).optional(),
   /** Calls in the order in which they came; a column each. */
   attempts: z.object({
     /** Index of the message; -1 for an event id that was never sent. */

@@ -44,8 +44,9 @@ export async function observe(run: DrillRun): Promise<Observation<Seen>> {
   const over = new AbortController();
   const ended = AbortSignal.any([over.signal, run.signal]);
   try {
-    const gateway = await attachGateway(scenario, run.seed, 1, over.signal);
-    if (gateway === undefined) throw new RangeError("the edge needs a gateway");
+    const attached = await attachGateway(scenario, run.seed, 1, over.signal);
+    if (attached === undefined) throw new RangeError("the edge needs a gateway");
+    const gateway = await attached.calibrated();
     const port = await freePort();
     const url = `http://127.0.0.1:${port}/events`;
     const environment = {
