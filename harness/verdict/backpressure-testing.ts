@@ -61,9 +61,22 @@ export interface SimulatedWorker {
   readonly gapMs: number;
   /** Messages kept in memory weigh this many times their length. */
   readonly memoryFactor: number;
+  /** How long a place stands empty after each call, by the worker's own doing. */
+  readonly idleMs: number;
+  /** What the host takes of each call beside the load, whoever makes it; before the load it was 2 ms. */
+  readonly hostMs: number;
 }
 
-const good: SimulatedWorker = { places: 4, maxInFlight: 20, gapMs: 0, memoryFactor: 1 };
+const good: SimulatedWorker = {
+  places: 4,
+  maxInFlight: 20,
+  gapMs: 0,
+  memoryFactor: 1,
+  idleMs: 0,
+  hostMs: overheadMs,
+};
+/** Between two calls of the reference caller. */
+const referenceEveryMs = 100;
 
 /** The record of a run of this worker, on a host and with a load that are as they should be. */
 export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
@@ -84,7 +97,8 @@ export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
     const placeFreed = i < worker.maxInFlight ? 0 : (answeredMs[i - worker.maxInFlight] ?? 0);
     const pulled = Math.max((due[i] ?? 0) + 3, placeFreed);
     const place = free.indexOf(Math.min(...free));
-    const arrived = Math.max(pulled, (free[place] ?? 0) + overheadMs, (arrivedMs.at(-1) ?? 0) + worker.gapMs);
+    const placeReady = (free[place] ?? 0) + worker.hostMs + worker.idleMs;
+    const arrived = Math.max(pulled, placeReady, (arrivedMs.at(-1) ?? 0) + worker.gapMs);
     const answered = arrived + workAt(arrived);
     free[place] = answered;
     pulledMs.push(pulled);
@@ -97,6 +111,10 @@ export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
   const upTo = (times: readonly number[], atMs: number) => times.filter((at) => at < atMs).length;
   const inMemory = (atMs: number) => upTo(pulledMs, atMs) - upTo(answeredMs, atMs);
   const indexes = Array.from({ length: plan.length }, (_, i) => i);
+  const referenceAtMs = Array.from(
+    { length: Math.floor(endMs / referenceEveryMs) },
+    (_, i) => i * referenceEveryMs,
+  );
   return {
     ...base,
     parameters: {
@@ -153,6 +171,11 @@ export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
     gateway: {
       steps: phases.map(({ startMs }, i) => ({ startMs, workMs: workMs[i] ?? 0 })),
       callOverhead: { meanMs: overheadMs, p50Ms: overheadMs, p99Ms: overheadMs, samples: 100 },
+      // Half of them a quarter less, half of them a quarter more.
+      reference: {
+        atMs: referenceAtMs,
+        overheadMs: referenceAtMs.map((_, i) => worker.hostMs * (i % 2 === 0 ? 0.75 : 1.25)),
+      },
       attempts: { message: indexes, arrivedMs, answeredMs, status: indexes.map(() => 200), open },
       strangers: [],
     },

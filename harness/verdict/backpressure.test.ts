@@ -45,7 +45,7 @@ test("a record with a gateway survives being written and read", () => {
 test("saturated steps are told from those in which the load decides", () => {
   const { steps } = flowOf(readEvidence(simulate(), backpressureTestLab));
   expect(steps.map(({ saturated }) => saturated)).toEqual([false, true, true, true, true, true]);
-  expect(steps.map(({ capacityPerSecond }) => Math.round(capacityPerSecond))).toEqual([
+  expect(steps.map(({ capacityPerSecond = 0 }) => Math.round(capacityPerSecond))).toEqual([
     182, 77, 39, 20, 8, 182,
   ]);
   expect(steps[0]?.finished.perSecond).toBeCloseTo(150, -1);
@@ -89,9 +89,23 @@ describe("one planted fault is found by its own criterion", () => {
 
   test("a rate above what concurrency allows fails rate-matches-capacity too", () => {
     const { of } = judged({}, (record) => {
-      gatewayOf(record).callOverhead.p50Ms = 15;
+      const { reference } = gatewayOf(record);
+      if (reference) reference.overheadMs = reference.overheadMs.map(() => 15);
     });
     expect(of("rate-matches-capacity").verdict).toBe("fail");
+  });
+
+  test("places that stand empty fail rate-matches-capacity, also where the host takes much of each call", () => {
+    // Recovery is asked for the first step's capacity too.
+    expect(judged({ idleMs: 14 }).which("fail")).toEqual(["rate-matches-capacity", "recovers"]);
+    const busy = judged({ idleMs: 14, hostMs: 12 }).of("rate-matches-capacity");
+    expect(busy.verdict).toBe("fail");
+    // 4 places, 50 ms of work, 12 ms of the host's.
+    expect(busy.offending?.[0]).toContain("the places allow 65/s");
+  });
+
+  test("a fixed throttle is not excused by a host that takes much of each call", () => {
+    expect(judged({ gapMs: 40, hostMs: 12 }).of("rate-matches-capacity").verdict).toBe("fail");
   });
 
   test("an event that was dropped and committed fails lossless, and is named as lost for good", () => {
@@ -145,6 +159,51 @@ describe("one planted fault is found by its own criterion", () => {
     });
     expect(stuck.of("recovers").verdict).toBe("fail");
     expect(stuck.of("recovers").detail).toContain("had not drained");
+  });
+});
+
+describe("what a call costs is what it cost a caller of the harness's own, at that time", () => {
+  const withoutReference = (record: RunRecord) => {
+    delete gatewayOf(record).reference;
+  };
+
+  test("a host that takes more of each call than before the load is not held against the worker", () => {
+    const { of } = judged({ hostMs: 12 });
+    expect(of("rate-matches-capacity")).toMatchObject({ verdict: "pass", samples: 4 });
+    expect(of("rate-matches-capacity").measured).toBeLessThan(3);
+    expect(of("rate-matches-capacity").detail).toContain("(12.0 ms overhead, 30 calls)");
+    // By the overhead before the load the same worker would fail.
+    expect(judged({ hostMs: 12 }, withoutReference).of("rate-matches-capacity").verdict).toBe("fail");
+  });
+
+  test("a record from before there was a reference caller is judged by the overhead before the load", () => {
+    const { which, of } = judged({}, withoutReference);
+    expect(which("pass").length).toBe(10);
+    expect(of("rate-matches-capacity").detail).not.toContain("overhead");
+  });
+
+  test("one stall of the reference caller decides nothing", () => {
+    const { of } = judged({}, (record) => {
+      const { reference } = gatewayOf(record);
+      if (reference) reference.overheadMs[60] = 900;
+    });
+    expect(of("rate-matches-capacity").measured).toBeLessThan(3);
+  });
+
+  test("too few calls of it in a step: unknown, unless another step decides", () => {
+    const silentFrom = (name: string) => (record: RunRecord) => {
+      const { startMs = 0, endMs = 0 } = record.phases.find((one) => one.name === name) ?? {};
+      const { reference } = gatewayOf(record);
+      if (reference === undefined) return;
+      const kept = reference.atMs.map((at) => at < startMs || at >= endMs - 600);
+      reference.atMs = reference.atMs.filter((_, i) => kept[i]);
+      reference.overheadMs = reference.overheadMs.filter((_, i) => kept[i]);
+    };
+    const unknown = judged({}, silentFrom("100 ms"));
+    expect(unknown.which("unknown")).toEqual(["rate-matches-capacity"]);
+    expect(unknown.of("rate-matches-capacity").detail).toContain("only 6 calls");
+    const decided = judged({ gapMs: 40 }, silentFrom("100 ms"));
+    expect(decided.of("rate-matches-capacity").verdict).toBe("fail");
   });
 });
 

@@ -1,7 +1,7 @@
 /** Judges of backpressure: slow work slows the pulling, and nothing piles up inside the worker. */
 import type { Criterion } from "../lab.ts";
 import { inFlightOverTime } from "./bounds.ts";
-import { capacityFinding, minSaturated } from "./capacity.ts";
+import { capacityFinding, capacityOf, minSaturated } from "./capacity.ts";
 import { seconds } from "./delivery.ts";
 import { flowOf } from "./flow.ts";
 import { timerAllowanceMs } from "./host.ts";
@@ -111,7 +111,8 @@ export const pullMatchesFinish: Criterion = {
 
 export const rateMatchesCapacity: Criterion = {
   id: "rate-matches-capacity",
-  claim: "In saturated steps the finished rate is concurrency / (work time + call overhead), within 15 %.",
+  claim:
+    "In saturated steps the finished rate is concurrency / (work time + call overhead beside the load), within 15 %.",
   timing: true,
   judge: (evidence) =>
     capacityFinding(
@@ -132,7 +133,7 @@ export const recovers: Criterion = {
     "When the work time falls back, the rate is back within 5 s at 90 % of the first step's capacity, and the backlog drains.",
   timing: true,
   judge(evidence): Finding {
-    const { steps, waitingAt, finishedBetween } = flowOf(evidence);
+    const { steps, waitingAt, finishedBetween, concurrency, callOverheadMs } = flowOf(evidence);
     const first = steps[0];
     const last = steps.at(-1);
     const withinMs = recoversWithinMs + timerAllowanceMs(evidence.record.host);
@@ -143,7 +144,9 @@ export const recovers: Criterion = {
     if (waitingAt(last.startMs) < evidence.parameter("workerMaxInFlight")) {
       return { ...base, measured: null, verdict: "unknown", detail: "There was no backlog to work off." };
     }
-    const wanted = (recoveredShare * first.capacityPerSecond * recoveryWindowMs) / 1_000;
+    // With the overhead before the load, which is the smaller one: what a busy host takes of a call excuses nothing here.
+    const capacityPerSecond = capacityOf(concurrency, first.servedMs, callOverheadMs);
+    const wanted = (recoveredShare * capacityPerSecond * recoveryWindowMs) / 1_000;
     let measured: number | null = null;
     let best = 0;
     for (let at = last.startMs; at + recoveryWindowMs <= last.startMs + withinMs; at += 50) {

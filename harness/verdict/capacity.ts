@@ -7,11 +7,20 @@ export interface RatedStep {
   readonly workMs: number;
   /** Mean time for which the service had a call, timers and all. */
   readonly servedMs: number;
-  /** concurrency / (served time + call overhead). */
-  readonly capacityPerSecond: number;
+  /** concurrency / (served time + call overhead); undefined when too few calls tell the overhead. */
+  readonly capacityPerSecond: number | undefined;
+  /** As it was measured beside the load. */
+  readonly overhead?: MeasuredOverhead | undefined;
   /** There was more to do all the time: only the worker decided how fast it went. */
   readonly saturated: boolean;
   readonly donePerSecond: number;
+}
+
+/** What a call cost, beside the load, whoever made it. */
+export interface MeasuredOverhead {
+  /** Undefined with fewer than `minOverheadSamples` calls. */
+  readonly meanMs: number | undefined;
+  readonly samples: number;
 }
 
 const capacityTolerance = 0.15;
@@ -19,6 +28,30 @@ const capacityTolerance = 0.15;
 export const minSaturated = 3;
 /** So little of what the places allow is no host's doing: on a busy one calls take longer, and that is counted. */
 const inexcusableShare = 0.3;
+
+/** Fewer calls of the reference tell nothing of a step. */
+const minOverheadSamples = 8;
+/** Of these calls, at either end: one stall must not decide a step. */
+const trimmedShare = 0.1;
+
+/**
+ * Mean of the reference caller's calls that ended in a stretch of time, without the quickest and the slowest tenth. A
+ * mean, because it is the mean that decides how many calls fit into a second.
+ */
+export function overheadBetween(
+  reference: { readonly atMs: readonly number[]; readonly overheadMs: readonly number[] },
+  fromMs: number,
+  toMs: number,
+): MeasuredOverhead {
+  const sorted = reference.overheadMs
+    .filter((_, i) => (reference.atMs[i] ?? 0) >= fromMs && (reference.atMs[i] ?? 0) < toMs)
+    .sort((a, b) => a - b);
+  const samples = sorted.length;
+  if (samples < minOverheadSamples) return { meanMs: undefined, samples };
+  const cut = Math.floor(trimmedShare * samples);
+  const middle = sorted.slice(cut, samples - cut);
+  return { meanMs: middle.reduce((sum, one) => sum + one, 0) / middle.length, samples };
+}
 
 /** concurrency / (served time + overhead), a second. */
 export const capacityOf = (concurrency: number, servedMs: number, callOverheadMs: number): number =>
@@ -35,20 +68,23 @@ export function capacityFinding(
 ): Finding {
   const shortestMs = Math.min(...steps.map(({ workMs }) => workMs));
   const saturated = steps.filter((step) => step.saturated && step.workMs > shortestMs);
-  const off = (step: RatedStep) => step.donePerSecond / step.capacityPerSecond - 1;
-  const worst = saturated.reduce((most, step) => Math.max(most, Math.abs(off(step))), 0);
+  const rated = saturated.flatMap(({ capacityPerSecond, ...step }) =>
+    capacityPerSecond === undefined ? [] : [{ ...step, capacityPerSecond }],
+  );
+  const off = (step: (typeof rated)[number]) => step.donePerSecond / step.capacityPerSecond - 1;
+  const worst = rated.reduce((most, step) => Math.max(most, Math.abs(off(step))), 0);
   const base = {
-    measured: saturated.length === 0 ? null : Math.round(worst * 1_000) / 10,
+    measured: rated.length === 0 ? null : Math.round(worst * 1_000) / 10,
     threshold: `<= ${capacityTolerance * 100}`,
     unit: "% from capacity (worst step)",
-    samples: saturated.length,
+    samples: rated.length,
   };
-  const told = saturated.map(
+  const told = rated.map(
     (step) =>
-      `${step.workMs} ms: ${Math.round(step.donePerSecond)} of ${Math.round(step.capacityPerSecond)}/s`,
+      `${step.workMs} ms: ${Math.round(step.donePerSecond)} of ${Math.round(step.capacityPerSecond)}/s${toldOf(step.overhead)}`,
   );
   const detail = `${words.done[0]?.toUpperCase()}${words.done.slice(1)} of possible by work time: ${told.join(", ")}.`;
-  const wrong = saturated.filter((step) => Math.abs(off(step)) > capacityTolerance);
+  const wrong = rated.filter((step) => Math.abs(off(step)) > capacityTolerance);
   if (wrong.length > 0) {
     return {
       ...base,
@@ -63,6 +99,14 @@ export function capacityFinding(
       lookAt: words.lookAt,
     };
   }
+  const unrated = saturated.find(({ capacityPerSecond }) => capacityPerSecond === undefined);
+  if (unrated !== undefined) {
+    return {
+      ...base,
+      verdict: "unknown",
+      detail: `With ${unrated.workMs} ms of work only ${unrated.overhead?.samples ?? 0} calls tell what a call cost beside the load (at least ${minOverheadSamples}). ${detail}`,
+    };
+  }
   if (saturated.length < minSaturated) {
     return {
       ...base,
@@ -74,16 +118,54 @@ export function capacityFinding(
   return { ...base, verdict: "pass", detail };
 }
 
+const toldOf = (overhead: MeasuredOverhead | undefined): string =>
+  overhead?.meanMs === undefined
+    ? ""
+    : ` (${overhead.meanMs.toFixed(1)} ms overhead, ${overhead.samples} calls)`;
+
+/**
+ * Overhead by work time, as measured beside the load: between the steps by straight lines, outside of them as in the
+ * nearest; steps of the same work time count as one.
+ * @param otherwiseMs where no step has one
+ */
+export function overheadByWork(
+  steps: readonly Pick<RatedStep, "workMs" | "servedMs" | "overhead">[],
+  otherwiseMs: number,
+): (servedMs: number) => number {
+  const byWork = new Map<number, { servedMs: number; meanMs: number; steps: number }>();
+  for (const { workMs, servedMs, overhead } of steps) {
+    if (overhead?.meanMs === undefined) continue;
+    const one = byWork.get(workMs) ?? { servedMs: 0, meanMs: 0, steps: 0 };
+    byWork.set(workMs, {
+      servedMs: one.servedMs + servedMs,
+      meanMs: one.meanMs + overhead.meanMs,
+      steps: one.steps + 1,
+    });
+  }
+  const points = [...byWork.values()]
+    .map((one) => ({ servedMs: one.servedMs / one.steps, meanMs: one.meanMs / one.steps }))
+    .sort((a, b) => a.servedMs - b.servedMs);
+  return (servedMs) => {
+    const next = points.findIndex((one) => one.servedMs >= servedMs);
+    const b = points.at(next);
+    const a = points[next - 1];
+    // Before the first point, and behind the last one.
+    if (b === undefined) return otherwiseMs;
+    if (a === undefined) return b.meanMs;
+    return a.meanMs + ((servedMs - a.servedMs) / (b.servedMs - a.servedMs)) * (b.meanMs - a.meanMs);
+  };
+}
+
 /** Points of the curve over all steps, from a little before the quickest to a little after the slowest. */
 export function capacityCurve(
   steps: readonly Pick<RatedStep, "servedMs">[],
   concurrency: number,
-  callOverheadMs: number,
+  overheadAt: (servedMs: number) => number,
 ): (readonly [servedMs: number, perSecond: number])[] {
   const from = 0.8 * Math.min(...steps.map(({ servedMs }) => servedMs));
   const to = 1.25 * Math.max(...steps.map(({ servedMs }) => servedMs));
   return Array.from({ length: 61 }, (_, i) => {
     const at = from * (to / from) ** (i / 60);
-    return [at, capacityOf(concurrency, at, callOverheadMs)] as const;
+    return [at, capacityOf(concurrency, at, overheadAt(at))] as const;
   });
 }

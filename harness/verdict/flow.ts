@@ -3,7 +3,7 @@
  * worker's concurrency allows. Judges and charts both read it, so that they tell the same numbers.
  */
 import type { GatewayRecord } from "../record/record.ts";
-import { capacityOf } from "./capacity.ts";
+import { capacityOf, type MeasuredOverhead, overheadBetween } from "./capacity.ts";
 import type { Evidence } from "./evidence.ts";
 
 /** A rate in a step: over the whole of it, and the lowest and highest of its half seconds. */
@@ -25,8 +25,13 @@ export interface Step {
   readonly workMs: number;
   /** Mean time for which the gateway had a call, timers and all; the plan's when no call was answered. */
   readonly servedMs: number;
-  /** concurrency / (served time + call overhead): Little's law with every place taken. */
-  readonly capacityPerSecond: number;
+  /** Of a call, beside the load; undefined in a record of a run without a reference caller. */
+  readonly overhead: MeasuredOverhead | undefined;
+  /**
+   * concurrency / (served time + call overhead): Little's law with every place taken. The overhead is that of this step,
+   * and without a reference caller that before the load; undefined when too few of its calls fell into the step.
+   */
+  readonly capacityPerSecond: number | undefined;
   /** Events finished per second, by their first acceptance. */
   readonly finished: StepRate;
   /** Undefined where workers reach Kafka without a proxy. */
@@ -37,7 +42,7 @@ export interface Step {
 
 export interface Flow {
   readonly steps: readonly Step[];
-  /** Median, before the load. */
+  /** Of a call: median, before the load. */
   readonly callOverheadMs: number;
   readonly concurrency: number;
   /** Mean of a message's value. */
@@ -100,6 +105,9 @@ function makeFlow(evidence: Evidence): Flow {
     const fromMs = startMs + Math.min(maxSettlingMs, settlingShare * (endMs - startMs));
     const planned = gateway.steps.findLast((one) => one.startMs <= startMs)?.workMs ?? 0;
     const servedMs = meanServedMs(gateway, fromMs, endMs) ?? planned;
+    const overhead =
+      gateway.reference === undefined ? undefined : overheadBetween(gateway.reference, fromMs, endMs);
+    const overheadMs = overhead === undefined ? callOverheadMs : overhead.meanMs;
     return {
       name,
       startMs,
@@ -108,7 +116,8 @@ function makeFlow(evidence: Evidence): Flow {
       offeredPerSecond: perSecond,
       workMs: planned,
       servedMs,
-      capacityPerSecond: capacityOf(concurrency, servedMs, callOverheadMs),
+      overhead,
+      capacityPerSecond: overheadMs === undefined ? undefined : capacityOf(concurrency, servedMs, overheadMs),
       finished: rateOf(finishedBetween, fromMs, endMs),
       pulled:
         pulled.length < 2

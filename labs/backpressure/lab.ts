@@ -23,7 +23,7 @@ const phases = (warmUpMs: number, stepsMs: readonly number[], work = workMs, rat
   { name: warmUp, forMs: warmUpMs, perSecond: rate / 2 },
   ...stepsMs.map((forMs, i) => ({ name: `${work[i]} ms`, forMs, perSecond: rate })),
 ];
-const gateway = { workMs: [2, ...workMs] };
+const gateway = { workMs: [2, ...workMs], reference: true };
 /** Of the proof. */
 const fewWorkMs = [2, 5, 20, 50, 2];
 
@@ -58,7 +58,7 @@ const quick: Scenario = {
 /** Every mistake once more, as briefly as it shows: most of the time at the slowest step, where things pile up. */
 const proof: Scenario = {
   load: { ...events, phases: phases(600, [600, 800, 800, 3_000, 600], fewWorkMs) },
-  gateway: { workMs: [2, ...fewWorkMs] },
+  gateway: { workMs: [2, ...fewWorkMs], reference: true },
   faults: [],
   worker: { sessionTimeoutMs: 1_000, concurrency: 2, maxInFlight: 32 },
   settleMs: 1_500,

@@ -40,7 +40,7 @@ function capacityChart(evidence: EdgeEvidence): Chart {
             role: "limit",
             kind: "line",
             dashed: true,
-            points: capacityCurve(steps, concurrency, callOverheadMs),
+            points: capacityCurve(steps, concurrency, () => callOverheadMs),
           },
           { label: "stored, while refusing", role: "done", ...dots(steps.filter((one) => one.saturated)) },
           {
