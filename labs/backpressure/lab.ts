@@ -61,7 +61,7 @@ const proof: Scenario = {
   gateway: { workMs: [2, ...fewWorkMs], reference: true },
   faults: [],
   worker: { sessionTimeoutMs: 1_000, concurrency: 2, maxInFlight: 32 },
-  settleMs: 1_500,
+  settleMs: 600,
   limits: { backlogBytes: 25_000_000, rssGrowthBytes: 30_000_000 },
 };
 
