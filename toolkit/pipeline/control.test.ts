@@ -5,6 +5,7 @@ import { eventLoopTurns, fakeClock } from "../testing/fake-clock.ts";
 import { memorySource } from "../testing/memory-source.ts";
 import { testBatch } from "../testing/messages.ts";
 import { until } from "../testing/until.ts";
+import type { AnyMessage } from "./message.ts";
 import { startPipeline } from "./pipeline.ts";
 
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -214,6 +215,31 @@ test("the number of writers can change while they write", async () => {
   expect(source.committable()).toBe(500);
   await pipeline.stop();
 });
+
+test.each([
+  ["a synchronous handler", (message: AnyMessage) => message],
+  ["an asynchronous handler", async (message: AnyMessage) => message],
+])(
+  "concurrency can be lowered from inside of %s and of a write; what they had begun is finished",
+  async (_, done) => {
+    const source = memorySource<number>();
+    const pipeline = startPipeline({
+      source,
+      processors: { concurrency: 3 },
+      process(message) {
+        if (message.value % 10 === 3) pipeline.setProcessorConcurrency(1 + (message.value % 3));
+        return done(message) as typeof message;
+      },
+      batcher: { size: 5, concurrency: 3 },
+      write({ messages }) {
+        pipeline.setBatcherConcurrency("default", 1 + ((messages[0]?.value ?? 0) % 3));
+      },
+    });
+    const { written } = await testBatch(source, upTo(200));
+    expect(written.length).toBe(200);
+    expect((await pipeline.stop()).written).toBe(200);
+  },
+);
 
 test("what cannot be set is refused in words", async () => {
   const source = memorySource<number>();

@@ -115,6 +115,58 @@ test("an asynchronous handler sends on what is done before it waits again", asyn
   expect(source.committable()).toBe(5);
 });
 
+test("a processor begins with a message when the promise of the one before is settled, whatever it was", async () => {
+  const source = memorySource<number>();
+  let atWork = 0;
+  let most = 0;
+  const begun: number[] = [];
+  const pipeline = startPipeline({
+    source,
+    processors: { concurrency: 1 },
+    process(message) {
+      begun.push(message.value);
+      // Every third is done at once, every third in a microtask, every third by the event loop; some fail.
+      if (message.value % 3 === 0) return message;
+      most = Math.max(most, ++atWork);
+      return eventLoopTurns(message.value % 3 === 1 ? 0 : 1).then(() => {
+        atWork--;
+        if (message.value % 7 === 0) throw new Error("seven");
+        return message;
+      });
+    },
+    write() {},
+    failed() {},
+  });
+  const { written, failed } = await testBatch(source, upTo(60));
+  expect(most).toBe(1);
+  expect(begun).toEqual(upTo(60));
+  const fails = (value: number) => value % 3 !== 0 && value % 7 === 0;
+  expect(failed.map(({ value }) => value)).toEqual(upTo(60).filter(fails));
+  expect(written.length + failed.length).toBe(60);
+  await pipeline.stop();
+});
+
+test("a thenable that calls back at once, and again, counts once", async () => {
+  const source = memorySource<number>();
+  const written: unknown[] = [];
+  const pipeline = startPipeline({
+    source,
+    process: (message) =>
+      ({
+        // biome-ignore lint/suspicious/noThenProperty: it is what is tested.
+        then(done: (value: unknown) => void, failed: (error: unknown) => void) {
+          done(message);
+          done(message);
+          failed(new Error("too late"));
+        },
+      }) as unknown as Promise<typeof message>,
+    write: (batch) => void written.push(...batch.values),
+  });
+  await testBatch(source, upTo(25));
+  expect(written).toEqual(upTo(25));
+  expect((await pipeline.stop()).written).toBe(25);
+});
+
 test("without a failed handler the first failed message stops the pipeline, unacknowledged", async () => {
   const source = memorySource<number>();
   const pipeline = startPipeline({

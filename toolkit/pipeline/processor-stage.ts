@@ -1,6 +1,6 @@
 import { demandDispatcher } from "../stage/demand-dispatcher.ts";
 import type { DispatcherFactory } from "../stage/dispatcher.ts";
-import { Inlet, isThenable } from "../stage/inlet.ts";
+import { Inlet, isThenable, unfinished } from "../stage/inlet.ts";
 import { Outlet } from "../stage/outlet.ts";
 import type { Scheduler } from "../stage/scheduler.ts";
 import type { Account } from "./account.ts";
@@ -26,10 +26,14 @@ export interface ProcessorOptions {
 }
 
 /**
- * One processor: one message at a time through `process`, without a promise where the handler returns none.
+ * One processor: one message at a time through `process`, without a promise where the handler returns none, and with
+ * none but its own where it does: an `async` function here would add two promises to each, and their garbage.
  *
  * What is done is sent on also while a promise is waited for: a fast message never waits for a slow one that came after
  * it in the same chunk.
+ *
+ * Invariant: `#chunk` is one whose handler has returned a promise, for the message before `#next`. Of those before that,
+ * the ones that have not failed are at the front, up to `#kept`, and the ones up to `#sent` have gone on.
  */
 export class Processor {
   readonly inlet: Inlet<AnyMessage>;
@@ -39,10 +43,19 @@ export class Processor {
   /** Name of the batcher, where there is one with one lane: nothing is to be looked up then. */
   readonly #onlyBatcher: string | undefined;
   #isRetired = false;
-  /** Of an asynchronous handler: what is done and not yet sent on. */
-  #done: AnyMessage[] = [];
-  #doneFailed: AnyMessage[] | undefined;
+  #chunk: AnyMessage[] = [];
+  #next = 0;
+  #kept = 0;
+  #sent = 0;
+  /** Of the chunk, and not yet sent on. */
+  #failed: AnyMessage[] | undefined;
   #isSendingOn = false;
+  readonly #fulfilled = (result: unknown) => this.#settled(this.#awaited, result);
+  readonly #rejected = (error: unknown) => this.#settled(this.#awaited, this.#awaited.fail(error));
+  readonly #tick = () => {
+    this.#isSendingOn = false;
+    this.#sendOn();
+  };
 
   constructor(options: ProcessorOptions) {
     const { plan, name, scheduler, routes } = options;
@@ -72,6 +85,10 @@ export class Processor {
     this.inlet.subscribe(source, { maxDemand, minDemand, ...(partition === undefined ? {} : { partition }) });
   }
 
+  get #awaited(): AnyMessage {
+    return this.#chunk[this.#next - 1] as AnyMessage;
+  }
+
   get isBusy(): boolean {
     return this.inlet.isBusy;
   }
@@ -83,16 +100,18 @@ export class Processor {
     if (!this.isBusy) this.#options.onRetired();
   }
 
-  /** The synchronous path, and where it ends: at the first promise. */
-  #handle(messages: AnyMessage[]): Promise<void> | undefined {
+  #handle(messages: AnyMessage[]): typeof unfinished | undefined {
+    return this.#work(messages, 0, 0) ? undefined : unfinished;
+  }
+
+  /** Goes on with the chunk: to its end, and sends it on (true), or to the next promise (false). */
+  #work(chunk: AnyMessage[], next: number, done: number): boolean {
     const process = this.#process;
     const { account } = this.#options;
-    let failed: AnyMessage[] | undefined;
+    let kept = done;
     let revoked = 0;
-    // Messages that go on are moved to the front of the array they came in.
-    let kept = 0;
-    for (let i = 0; i < messages.length; i++) {
-      const message = messages[i] as AnyMessage;
+    for (let i = next; i < chunk.length; i++) {
+      const message = chunk[i] as AnyMessage;
       if (message.assignment.revoked) {
         revoked++;
         continue;
@@ -103,10 +122,14 @@ export class Processor {
           const result = process(message);
           if (result !== message) {
             if (isThenable(result)) {
+              this.#chunk = chunk;
+              this.#next = i + 1;
+              this.#kept = kept;
               account.isAsync = true;
               account.dropped(revoked);
-              this.#pass(messages.slice(0, kept), failed);
-              return this.#handleAsync(message, result, messages.slice(i + 1));
+              revoked = 0;
+              this.#await(result);
+              return false;
             }
             message.fail(notTheMessage(result));
           }
@@ -114,49 +137,40 @@ export class Processor {
           message.fail(error);
         }
       }
-      if (this.#isPassing(message)) messages[kept++] = message;
-      else if (failed === undefined) failed = [message];
-      else failed.push(message);
+      if (this.#isPassing(message)) chunk[kept++] = message;
+      else this.#addFailed(message);
     }
-    if (kept < messages.length) messages.length = kept;
     account.dropped(revoked);
-    this.#pass(messages, failed);
-    return undefined;
+    this.#endChunk(chunk, chunk.length, kept);
+    return true;
   }
 
-  async #handleAsync(first: AnyMessage, pending: PromiseLike<unknown>, rest: AnyMessage[]): Promise<void> {
-    const { account, source } = this.#options;
-    // By key the rest of the chunk must not be overtaken: it is finished here.
-    const mayPutBack = this.#options.partition === undefined;
-    let message = first;
-    let result: unknown = pending;
-    let next = 0;
-    for (;;) {
-      if (isThenable(result)) {
-        this.#sendOnSoon();
-        try {
-          result = await result;
-        } catch (error) {
-          result = message.fail(error);
-        }
-      }
-      if (result !== message) message.fail(notTheMessage(result));
-      if (this.#isPassing(message)) this.#done.push(message);
-      else if (this.#doneFailed === undefined) this.#doneFailed = [message];
-      else this.#doneFailed.push(message);
+  #await(result: PromiseLike<unknown>): void {
+    this.#sendOnSoon();
+    // A promise stays what it is; another thing with a `then` becomes one, which calls back once and never at once.
+    Promise.resolve(result).then(this.#fulfilled, this.#rejected);
+  }
 
-      while (rest[next]?.assignment.revoked === true) {
-        account.dropped(1);
-        next++;
-      }
-      if (next >= rest.length || account.isClosed || (this.#isRetired && mayPutBack)) break;
-      message = rest[next++] as AnyMessage;
-      result = message.failure === undefined ? this.#call(message) : message;
+  /** The promise is settled that was given for `message`, the one before `#next`. */
+  #settled(message: AnyMessage, result: unknown): void {
+    const { account, partition } = this.#options;
+    try {
+      if (result !== message) message.fail(notTheMessage(result));
+      if (this.#isPassing(message)) this.#chunk[this.#kept++] = message;
+      else this.#addFailed(message);
+      // By key the rest of the chunk must not be overtaken: it is finished here.
+      if (account.isClosed || (this.#isRetired && partition === undefined))
+        this.#endChunk(this.#chunk, this.#next, this.#kept);
+      else if (!this.#work(this.#chunk, this.#next, this.#kept)) return;
+      this.inlet.finish();
+    } catch (error) {
+      this.inlet.crash(error);
     }
-    this.#sendOn();
-    if (!this.#isRetired) return;
-    if (next < rest.length) source.putBack(rest.slice(next));
-    this.#options.onRetired();
+  }
+
+  #addFailed(message: AnyMessage): void {
+    if (this.#failed === undefined) this.#failed = [message];
+    else this.#failed.push(message);
   }
 
   /**
@@ -164,29 +178,34 @@ export class Processor {
    * (a cache, a lock that was free) has its messages go on together, and one that waits for a socket keeps nothing up.
    */
   #sendOnSoon(): void {
-    if (this.#isSendingOn || (this.#done.length === 0 && this.#doneFailed === undefined)) return;
+    if (this.#isSendingOn || (this.#kept === this.#sent && this.#failed === undefined)) return;
     this.#isSendingOn = true;
     // Ticks come after the promises that are settled, and before the event loop looks at its sockets.
-    process.nextTick(() => {
-      this.#isSendingOn = false;
-      this.#sendOn();
-    });
+    process.nextTick(this.#tick);
   }
 
   #sendOn(): void {
-    const done = this.#done;
-    const failed = this.#doneFailed;
-    this.#done = [];
-    this.#doneFailed = undefined;
-    this.#pass(done, failed);
+    const done = this.#chunk.slice(this.#sent, this.#kept);
+    this.#sent = this.#kept;
+    this.#pass(done);
   }
 
-  #call(message: AnyMessage): unknown {
-    try {
-      return this.#process(message);
-    } catch (error) {
-      return message.fail(error);
+  /** Sends on all that is done; what was not begun with goes back, where the processor has retired. */
+  #endChunk(chunk: AnyMessage[], next: number, kept: number): void {
+    const left = next < chunk.length ? chunk.slice(next) : undefined;
+    // Messages that go on are at the front of the array they came in, and it goes on itself.
+    if (kept < chunk.length) chunk.length = kept;
+    const done = this.#sent === 0 ? chunk : chunk.slice(this.#sent);
+    if (chunk === this.#chunk) {
+      this.#chunk = nothing;
+      this.#next = 0;
+      this.#kept = 0;
+      this.#sent = 0;
     }
+    this.#pass(done);
+    if (!this.#isRetired) return;
+    if (left !== undefined) this.#options.source.putBack(left);
+    this.#options.onRetired();
   }
 
   /** Whether the message goes on to a batcher; if so its lane is set, if not it has failed. */
@@ -208,11 +227,15 @@ export class Processor {
     }
   }
 
-  #pass(passing: AnyMessage[], failed: AnyMessage[] | undefined): void {
-    if (passing.length > 0) this.outlet.emit(passing);
+  #pass(done: AnyMessage[]): void {
+    const failed = this.#failed;
+    this.#failed = undefined;
+    if (done.length > 0) this.outlet.emit(done);
     if (failed !== undefined) this.#options.onFailed(failed);
   }
 }
+
+const nothing: AnyMessage[] = [];
 
 function notTheMessage(result: unknown): TypeError {
   const got = result === undefined ? "nothing" : typeof result;

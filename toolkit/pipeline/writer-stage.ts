@@ -106,6 +106,7 @@ export class Writer {
       sink.onWritten(batch, 1, plan.clock.now() - startedAt);
     }
     onWriting(-count);
+    if (this.#isRetired) this.#options.onRetired();
     return undefined;
   }
 

@@ -9,8 +9,8 @@ export interface InletOptions<Event> {
   readonly name: string;
   readonly scheduler: Scheduler;
   /**
-   * Works on a chunk, never on two at once: the next turn comes when a returned promise is settled. The array is the
-   * handler's. Throwing, or rejecting, is a crash of the stage.
+   * Works on a chunk, never on two at once: the next turn comes when a returned promise is settled, or, where it returns
+   * `unfinished`, with `finish`. The array is the handler's. Throwing, or rejecting, is a crash of the stage.
    */
   handle(events: Event[], subscription: Subscription<Event>): unknown;
   /** Chunks wait while this is false; call `wake` when it may have changed. Default: always open. */
@@ -21,11 +21,14 @@ export interface InletOptions<Event> {
   readonly telemetry?: Telemetry | undefined;
 }
 
+/** What a handler returns that calls `Inlet.finish` later: as a promise, and without the cost of one. */
+export const unfinished = Symbol("unfinished");
+
 /**
  * The side of a stage where events come in: any number of subscriptions, one mailbox, one chunk at a time.
  *
  * Invariant: the chunks in `#mail` came from the subscriptions in `#senders`, in the same order; of the first chunk
- * `#begun` events are handled or in work.
+ * `#begun` events are handled or in work. Of a handler that has not finished yet, `#sender` sent the `#count` events.
  */
 export class Inlet<Event> implements Task {
   readonly name: string;
@@ -39,6 +42,10 @@ export class Inlet<Event> implements Task {
   #begun = 0;
   #busy = false;
   #closed = false;
+  #sender: Subscription<Event> | undefined;
+  #count = 0;
+  readonly #settled = () => this.finish();
+  readonly #rejected = (error: unknown) => this.crash(error);
 
   constructor(options: InletOptions<Event>) {
     this.name = options.name;
@@ -81,16 +88,36 @@ export class Inlet<Event> implements Task {
     const events = this.#nextChunk(subscription.quantum);
     // The handler may change the array.
     const count = events.length;
+    this.#busy = true;
     let result: unknown;
     try {
       result = this.#options.handle(events, subscription);
     } catch (error) {
-      this.#options.onCrash(error);
+      this.crash(error);
       return count;
     }
-    if (isThenable(result)) this.#await(result, subscription, count);
-    else this.#handled(subscription, count);
+    if (result !== unfinished && !isThenable(result)) {
+      this.#handled(subscription, count);
+      return count;
+    }
+    this.#sender = subscription;
+    this.#count = count;
+    if (result !== unfinished) (result as PromiseLike<unknown>).then(this.#settled, this.#rejected);
     return count;
+  }
+
+  /** The chunk is done whose handler has returned `unfinished`. */
+  finish(): void {
+    const subscription = this.#sender;
+    this.#sender = undefined;
+    if (subscription !== undefined) this.#handled(subscription, this.#count);
+  }
+
+  /** The handler has thrown, or (after `unfinished`) would have. */
+  crash(error: unknown): void {
+    this.#busy = false;
+    this.#sender = undefined;
+    this.#options.onCrash(error);
   }
 
   /** Begins no more chunks, and leaves all outlets; what was not begun goes back to them. */
@@ -148,21 +175,8 @@ export class Inlet<Event> implements Task {
     return begun === 0 ? chunk : chunk.slice(begun);
   }
 
-  #await(result: PromiseLike<unknown>, subscription: Subscription<Event>, count: number): void {
-    this.#busy = true;
-    result.then(
-      () => {
-        this.#busy = false;
-        this.#handled(subscription, count);
-      },
-      (error) => {
-        this.#busy = false;
-        this.#options.onCrash(error);
-      },
-    );
-  }
-
   #handled(subscription: Subscription<Event>, count: number): void {
+    this.#busy = false;
     subscription.handled(count);
     this.wake();
   }

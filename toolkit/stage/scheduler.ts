@@ -32,6 +32,8 @@ export interface SchedulerOptions {
   readonly onCrash?: (error: unknown) => void;
 }
 
+const settled = Promise.resolve();
+
 /** The clock costs about as much as handling one event, so it is read once in this many. */
 const EVENTS_BETWEEN_CLOCK_READS = 256;
 
@@ -90,7 +92,8 @@ export function createScheduler(options: SchedulerOptions = {}): Scheduler {
   function call(): void {
     if (called || running) return;
     called = true;
-    queueMicrotask(run);
+    // `queueMicrotask` would make an asynchronous resource of each call, which costs as much as an event.
+    settled.then(run);
   }
 
   return {
