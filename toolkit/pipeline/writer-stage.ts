@@ -62,7 +62,6 @@ export class Writer {
       onEnd: () => {},
       telemetry: options.plan.telemetry,
     });
-    options.signal.addEventListener("abort", () => this.#stopWaiting?.(), { once: true });
   }
 
   start(): void {
@@ -189,16 +188,20 @@ export class Writer {
     return this.#owned(open === batch.messages ? batch : batch.with(open));
   }
 
-  #wait(delayMs: number): Promise<void> {
-    if (this.#options.signal.aborted) return Promise.resolve();
-    return new Promise<void>((resolve) => {
-      const timer = this.#options.plan.clock.setTimer(resolve, delayMs);
-      this.#stopWaiting = () => {
+  async #wait(delayMs: number): Promise<void> {
+    const { signal, plan } = this.#options;
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const timer = plan.clock.setTimer(stop, delayMs);
+      // Only while it waits: the signal outlives a writer, and would keep it.
+      signal.addEventListener("abort", stop);
+      this.#stopWaiting = stop;
+      function stop(): void {
         timer.cancel();
+        signal.removeEventListener("abort", stop);
         resolve();
-      };
-    }).then(() => {
-      this.#stopWaiting = undefined;
+      }
     });
+    this.#stopWaiting = undefined;
   }
 }
