@@ -50,8 +50,8 @@ export interface KafkaSourceOptions {
   readonly maxBytesInWork?: number;
   /**
    * Shortest time between two fetches that bring little: a moment's wait makes fewer and larger batches, which costs
-   * broker, worker and database less. A full fetch is followed by the next at once. Default 2 ms. With
-   * 5 ms a live load of 5,000 messages/s takes a fifth less of the worker's time, and a message up to 3 ms longer.
+   * broker, worker and database less. A full fetch is followed by the next at once. Default 5 ms. With
+   * 2 ms a live load of 5,000 messages/s takes a fifth more of the worker's time, and a message up to 3 ms less.
    */
   readonly fetchIntervalMs?: number;
   /** Shortest time between two commit requests. Default 20 ms. */
@@ -98,7 +98,7 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
   const giver = createGiver({
     holdings,
     maxBytesInWork: options.maxBytesInWork ?? 64 * 1024 * 1024,
-    fetchIntervalMs: options.fetchIntervalMs ?? 2,
+    fetchIntervalMs: options.fetchIntervalMs ?? 5,
     clock,
     batchOf: tap.batchOf,
     deliver(messages) {
