@@ -1,11 +1,5 @@
 import { defineConfig } from "vitest/config";
 
-/**
- * Solutions that fail a criterion of time in one of some quick runs, on a quiet machine too: what the load and the disk
- * take of two cores is not told from what the worker does. No bound is widened for it; they wait until it is.
- */
-const coming = ["dlq"].map((lab) => `labs/${lab}/${lab}.live.test.ts`);
-
 /** On real servers. Files share a process, and so its stack; see `sharedStack`. */
 const onServers = { testTimeout: 120_000, hookTimeout: 180_000, isolate: false };
 
@@ -43,20 +37,10 @@ export default defineConfig({
         test: {
           name: "labs",
           include: ["labs/**/*.live.test.ts", "harness/stack/leftovers.live.test.ts"],
-          exclude: ["labs/*/{solution,pitfalls}.live.test.ts", ...coming, "**/node_modules/**"],
+          exclude: ["labs/*/{solution,pitfalls}.live.test.ts", "**/node_modules/**"],
           ...onServers,
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
-        },
-      },
-      {
-        // `npm run test:coming`: these solutions do not pass every run of the quick profile, see `coming`.
-        test: {
-          name: "coming",
-          include: coming,
-          ...onServers,
-          maxWorkers: 1,
-          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { openMirror } from "./compiled.ts";
+import { compileChanged, compiledCommand, openMirror } from "./compiled.ts";
 
 const modules = fileURLToPath(new URL("../node_modules", import.meta.url));
 
@@ -24,15 +24,18 @@ function projectSaying(word: string) {
   );
   say(`export const word: string = "${word}";\n`);
   const mirror = openMirror(home, ["src"]);
-  const run = () =>
-    spawnSync(process.execPath, mirror.argumentsFor(program), { cwd: home, encoding: "utf8" });
+  const run = () => {
+    const compiled = mirror.compiled(program);
+    const args = compiled === undefined ? ["--import", "tsx", program] : ["--enable-source-maps", compiled];
+    return spawnSync(process.execPath, args, { cwd: home, encoding: "utf8" });
+  };
   return { mirror, program, say, run };
 }
 
 test("a program runs from its mirror, with what its neighbours say now", async () => {
   const { mirror, program, say, run } = projectSaying("one");
   await mirror.update();
-  expect(mirror.argumentsFor(program)).toContain("--enable-source-maps");
+  expect(mirror.compiled(program)).toMatch(/program\.js$/);
   expect(run().stdout).toBe("one\n");
   say('export const word: string = "another";\n');
   await mirror.update();
@@ -50,9 +53,26 @@ test("an error of syntax in any file hands all to tsx, which names it; mended, a
   await mirror.update();
   say("export const word: string = ;\n");
   await mirror.update();
-  expect(mirror.argumentsFor(program)).toEqual(["--import", "tsx", program]);
+  expect(mirror.compiled(program)).toBeUndefined();
   expect(run().stderr).toMatch(/word\.ts:1/);
   say('export const word: string = "two";\n');
   await mirror.update();
   expect(run().stdout).toBe("two\n");
+});
+
+test("only programs of the project are replaced in a command: all others are as the user wrote them", async () => {
+  await compileChanged();
+  const own = [process.execPath, "--import", "tsx", "labs/ingest/solution.ts", "--flag"];
+  expect(compiledCommand(own)).toEqual([
+    process.execPath,
+    "--enable-source-maps",
+    expect.stringMatching(/solution\.js$/),
+    "--flag",
+  ]);
+  for (const command of [
+    ["python3", "worker.py"],
+    ["node", "--import", "tsx", "--import", "./hook.mjs", "labs/ingest/solution.ts"],
+    ["node", "--import", "tsx", "/elsewhere/worker.ts"],
+  ])
+    expect(compiledCommand(command)).toBe(command);
 });

@@ -16,8 +16,8 @@ const sameTimeMs = 2;
 interface Mirror {
   /** Brings it up to date; a matter of milliseconds when nothing has changed. Never rejects. */
   update(): Promise<void>;
-  /** Node's arguments that run the program whose TypeScript is `file`. */
-  argumentsFor(file: string): string[];
+  /** The program whose TypeScript is `file`; undefined when it must be run through tsx. */
+  compiled(file: string): string | undefined;
 }
 
 const project = fileURLToPath(new URL("..", import.meta.url));
@@ -28,8 +28,9 @@ export const compileChanged = (): Promise<void> => mirror.update();
 /** The same command, with what is compiled where it would load one of the project's programs through tsx. */
 export function compiledCommand(command: readonly string[]): readonly string[] {
   const [node = "", flag, loader, file = "", ...args] = command;
-  if (flag !== "--import" || loader !== "tsx") return command;
-  return [node, ...mirror.argumentsFor(resolve(project, file)), ...args];
+  const program =
+    flag === "--import" && loader === "tsx" ? mirror.compiled(resolve(project, file)) : undefined;
+  return program === undefined ? command : [node, "--enable-source-maps", program, ...args];
 }
 
 /**
@@ -40,10 +41,10 @@ export function forkProgram(
   file: string,
   options: Omit<ForkOptions, "serialization" | "stdio">,
 ): ChildProcess {
-  const args = mirror.argumentsFor(file);
-  return fork(args.at(-1) ?? file, [], {
+  const program = mirror.compiled(file);
+  return fork(program ?? file, [], {
     ...options,
-    execArgv: args.slice(0, -1),
+    execArgv: program === undefined ? ["--import", "tsx"] : ["--enable-source-maps"],
     serialization: "advanced",
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
@@ -72,10 +73,9 @@ export function openMirror(home: string, folders: readonly string[]): Mirror {
         isWhole = false;
       }
     },
-    argumentsFor(file) {
-      return isWhole && timeOf(made(file)) !== undefined
-        ? ["--enable-source-maps", made(file)]
-        : ["--import", "tsx", file];
+    compiled(file) {
+      const program = made(file);
+      return isWhole && file.endsWith(".ts") && timeOf(program) !== undefined ? program : undefined;
     },
   };
 }

@@ -5,6 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { openPoster } from "../http/poster.ts";
 import { type Database, inTransaction } from "../postgres/open.ts";
 
 /** What is posted to the webhook as JSON. The same `id` may come twice after a crash; it is the same alert. */
@@ -131,14 +132,9 @@ async function tell({ db, post, threshold, windowMs, runbook }: AlertOptions): P
 
 /** Posts to a webhook; rejects when it does not answer with 2xx within 5 s. */
 export function postTo(url: string): (alert: Alert) => Promise<void> {
+  const poster = openPoster(5_000);
   return async (alert) => {
-    const answer = await fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(alert),
-      signal: AbortSignal.timeout(5_000),
-    });
-    await answer.arrayBuffer();
-    if (!answer.ok) throw new Error(`the webhook answered ${answer.status}`);
+    const status = await poster.post(url, Buffer.from(JSON.stringify(alert)));
+    if (status < 200 || status > 299) throw new Error(`the webhook answered ${status}`);
   };
 }

@@ -59,6 +59,8 @@ CREATE TABLE IF NOT EXISTS dead_letter_alerts (
 );`;
 
 const keys = `
+-- Bytes are kept as they are: to compress a large one takes longer than to store it, and healthy messages wait with it.
+ALTER TABLE dead_letters ALTER COLUMN value SET STORAGE EXTERNAL, ALTER COLUMN edited_value SET STORAGE EXTERNAL;
 CREATE UNIQUE INDEX IF NOT EXISTS dead_letters_id ON dead_letters (id);
 CREATE UNIQUE INDEX IF NOT EXISTS dead_letters_origin ON dead_letters (topic, partition, "offset");
 CREATE INDEX IF NOT EXISTS dead_letters_state ON dead_letters (state, id);

@@ -6,6 +6,7 @@
  * never lost and never doubled.
  */
 import type { KafkaRecord } from "../kafka/record.ts";
+import { byteaArray } from "../postgres/bytea-array.ts";
 import type { Queryable } from "../postgres/open.ts";
 import { storableText } from "../postgres/text.ts";
 
@@ -102,8 +103,8 @@ async function insert(db: Queryable, letters: readonly DeadLetter[]): Promise<vo
       records.map((record) => record.topic),
       records.map((record) => record.partition),
       records.map((record) => record.offset),
-      records.map((record) => record.key),
-      records.map((record) => record.value),
+      byteaArray(records.map((record) => record.key)),
+      byteaArray(records.map((record) => record.value)),
       records.map((record) => JSON.stringify(packHeaders(record.headers))),
       letters.map((letter) => letter.class),
       letters.map((letter) => storableText(letter.message)),
