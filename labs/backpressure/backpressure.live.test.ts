@@ -2,4 +2,7 @@ import { provePitfallsUnderLoad, proveSolution } from "../../harness/testing.ts"
 import lab from "./lab.ts";
 
 proveSolution(lab);
-provePitfallsUnderLoad(lab, [["fixed-throttle", "rate-matches-capacity"]]);
+provePitfallsUnderLoad(lab, [
+  ["fixed-throttle", "rate-matches-capacity"],
+  ["unbounded-buffer", "bounded-memory"],
+]);

@@ -2,7 +2,6 @@ import { proveExercise, provePitfalls } from "../../harness/testing.ts";
 import lab from "./lab.ts";
 
 provePitfalls(lab, [
-  ["unbounded-buffer", "bounded-memory"],
   ["unbounded-concurrency", "bounded-concurrency"],
   ["drop-when-busy", "lossless"],
   ["no-heartbeat", "no-rebalance"],
