@@ -1,4 +1,4 @@
-import { provePitfallsUnderLoad, proveSolution } from "../../harness/testing.ts";
+import { proveExerciseUnderLoad, provePitfallsUnderLoad, proveSolution } from "../../harness/testing.ts";
 import lab from "./lab.ts";
 
 proveSolution(lab);
@@ -6,3 +6,4 @@ provePitfallsUnderLoad(lab, [
   ["fixed-throttle", "rate-matches-capacity"],
   ["unbounded-buffer", "bounded-memory"],
 ]);
+proveExerciseUnderLoad(lab);

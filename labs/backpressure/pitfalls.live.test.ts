@@ -1,4 +1,4 @@
-import { proveExercise, provePitfalls } from "../../harness/testing.ts";
+import { provePitfalls } from "../../harness/testing.ts";
 import lab from "./lab.ts";
 
 provePitfalls(lab, [
@@ -6,4 +6,3 @@ provePitfalls(lab, [
   ["drop-when-busy", "lossless"],
   ["no-heartbeat", "no-rebalance"],
 ]);
-proveExercise(lab);
