@@ -49,7 +49,7 @@ const lab: Drill<Seen> = {
   proofUnderLoad: {
     ...quick,
     perSecond: 600,
-    stepMs: 1_000,
+    stepMs: 1_500,
     killStepMs: 1_500,
     drainStepMs: 500,
     offeredBytes: 20_000_000,
