@@ -36,11 +36,11 @@ const lab: Drill<Seen> = {
     quick,
     full: {
       ...load,
-      stepMs: 4_000,
+      stepMs: 5_000,
       killStepMs: 4_000,
       drainStepMs: 1_500,
       // More than memory may grow by: what was refused could not have been held in secret.
-      offeredBytes: 120_000_000,
+      offeredBytes: 100_000_000,
       rssGrowthBytes: 96_000_000,
     },
   },
