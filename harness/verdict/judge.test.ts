@@ -184,6 +184,24 @@ describe("one planted fault is found by its own criterion", () => {
     expect(of("survives-kill")).toMatchObject({ verdict: "fail", measured: null });
   });
 
+  test("what the broker took late cannot be held against the worker: fresh is unknown, and says how late", () => {
+    const late = (record: RunRecord) => {
+      const times = table(record, "effects").asSentCommittedMs;
+      for (let i = 0; i < times.length; i += 50) times[i] = (times[i] ?? 0) + 2_000;
+    };
+    const broker = ({ ledger }: RunRecord) => {
+      for (let i = 0; i < ledger.ackedMs.length; i += 50)
+        ledger.ackedMs[i] = (ledger.ackedMs[i] ?? 0) + 1_900;
+    };
+    expect(judged(late).of("fresh").verdict).toBe("fail");
+    const both = judged((record) => {
+      late(record);
+      broker(record);
+    }).of("fresh");
+    expect(both.verdict).toBe("unknown");
+    expect(both.detail).toContain("the broker itself");
+  });
+
   test("a slow hundredth fails fresh; one event in a thousand does not", () => {
     const slow = (oneIn: number) =>
       judged((record) => {

@@ -170,6 +170,9 @@ export function survivesKill(tableName: string): Criterion {
   };
 }
 
+/** A broker that needs more than this share of the bound to take an event leaves the worker too little of it. */
+const brokersShare = 0.5;
+
 /** Needs the parameter "freshP99Ms". Latency counts from when the event was due, not from when it was sent. */
 export function fresh(tableName: string): Criterion {
   return {
@@ -204,6 +207,16 @@ export function fresh(tableName: string): Criterion {
           detail: `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms from due time to committed row.`,
         };
       }
+      const brokerP99 = brokerLatencyP99(evidence, limitMs);
+      if (measured !== null && brokerP99 > brokersShare * limitMs) {
+        return {
+          ...base,
+          measured,
+          samples,
+          verdict: "unknown",
+          detail: `p99 was ${seconds(p99)}; but the broker itself had taken 1 of 100 events only ${seconds(brokerP99)} after it was due, and no worker can store what is not there.`,
+        };
+      }
       return {
         ...base,
         measured,
@@ -216,6 +229,20 @@ export function fresh(tableName: string): Criterion {
       };
     },
   };
+}
+
+/** p99 from due time to the broker's acknowledgement, of the events whose freshness is judged. */
+function brokerLatencyP99(evidence: Evidence, limitMs: number): number {
+  const { ackedMs } = evidence.record.ledger;
+  const latencies: number[] = [];
+  for (let i = 0; i < evidence.planned; i += 1) {
+    const due = evidence.dueMs[i] ?? 0;
+    if (!evidence.acknowledged(i) || evidence.inFaultWindow(due) || evidence.inFaultWindow(due + limitMs))
+      continue;
+    latencies.push((ackedMs[i] ?? Number.NaN) - due);
+  }
+  const sorted = Float64Array.from(latencies).sort();
+  return sorted[Math.ceil(sorted.length * 0.99) - 1] ?? Number.NaN;
 }
 
 /** Sorted; an event that was never stored counts as infinitely late. */
