@@ -14,11 +14,10 @@ const largeSlotMs = 10;
 const maxRequestBytes = 400_000;
 const maxRequestMessages = 2_000;
 /**
- * A fetch that ends inside of a batch brings that batch again: events of this weight travel few at a time, so that
- * bytes at the proxy tell events.
+ * A fetch that ends inside of a batch brings that batch again: each event of this weight is a batch of its own, so a
+ * request has one for a partition, and bytes at the proxy tell events.
  */
 const largeEventBytes = 8_000;
-const maxLargeEvents = 4;
 
 /** The messages from `first` up to `end`, ready to be sent. */
 export interface Prepared {
@@ -48,14 +47,13 @@ export interface PreparerOptions {
 export function prepare(options: PreparerOptions, first: number, at: number): Prepared {
   const { plan, due, topic, startEpochMs, leaderOf } = options;
   const isLarge = options.eventBytes >= largeEventBytes;
-  const most = isLarge ? maxLargeEvents : maxRequestMessages;
   const widthMs = isLarge ? largeSlotMs : slotMs;
   const slotEnd = (Math.floor((due[first] ?? 0) / widthMs) + 1) * widthMs;
   const byLeader = new Map<number, OutgoingRecord[]>();
   const partitions: number[] = [];
   let bytes = 0;
   let end = first;
-  while (end < plan.length && end - first < most) {
+  while (end < plan.length && end - first < maxRequestMessages) {
     const dueMs = due[end] ?? 0;
     // Copies that belong together with their original are in its request.
     if (end > first && dueMs >= slotEnd && dueMs > at && !isTogether(plan, end)) break;
@@ -63,6 +61,7 @@ export function prepare(options: PreparerOptions, first: number, at: number): Pr
     bytes += value?.length ?? 0;
     if (end > first && bytes > maxRequestBytes) break;
     const { accountId, partition } = plan.at(end);
+    if (isLarge && partitions.includes(partition)) break;
     const trace = plan.trace(end);
     const record = {
       partition,
