@@ -52,6 +52,13 @@ test("more kills have half as much load again each, in the phase in which they b
   expect(soak.limits).toEqual({ minKills: 10, minDuplicates: 7 });
 });
 
+test("the replay of a longer load has as much longer a time", () => {
+  const replayed: Scenario = { ...scenario, replay: { withinMs: 4_000 } };
+  const { replay, load } = scenarioOf({ ...lab, profiles: { quick: replayed, full: replayed } }, "full", 10);
+  const [before, after] = [scenario.load, load].map(({ phases }) => schedule(phases).at(-1)?.endMs ?? 0);
+  expect(replay?.withinMs).toBe(Math.round((4_000 * (after ?? 0)) / (before ?? 1)));
+});
+
 test("without a number the scenario is the profile's own; a lab without a row of kills cannot have more", () => {
   expect(scenarioOf(lab, "quick")).toBe(scenario);
   expect(() => scenarioOf(testLab, "quick", 10)).toThrow("no row of kills");

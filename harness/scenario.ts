@@ -17,12 +17,17 @@ export function scenarioOf(lab: Lab, profile: Profile, kills?: number): Scenario
   if (plan === undefined) throw new CannotRun(`lab ${lab.name} has no row of kills to lengthen with --kills`);
   const lengthMs = plan.toMs - plan.fromMs;
   const byMs = Math.round((kills * room * lengthMs) / plan.count - lengthMs);
-  const { arms: _, limits, ...rest } = scenario;
+  const { arms: _, limits, replay, ...rest } = scenario;
+  const loadMs = scenario.load.phases.reduce((sum, { forMs }) => sum + forMs, 0);
   return {
     ...rest,
     ...(limits === undefined
       ? {}
       : { limits: "minKills" in limits ? { ...limits, minKills: kills } : limits }),
+    // All of it comes once more, and may take as much longer as there is more.
+    ...(replay === undefined
+      ? {}
+      : { replay: { withinMs: Math.round(replay.withinMs * Math.max(1, (loadMs + byMs) / loadMs)) } }),
     faults: scenario.faults.map((fault) =>
       fault === plan ? { ...plan, count: kills, toMs: plan.toMs + byMs } : fault,
     ),
