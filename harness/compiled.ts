@@ -67,7 +67,7 @@ export function openMirror(home: string, folders: readonly string[]): Mirror {
         const changed = sources.filter(
           (source) => Math.abs((timeOf(made(source)) ?? 0) - (timeOf(source) ?? 0)) > sameTimeMs,
         );
-        if (changed.length > 0) await compile(changed, home, root);
+        if (changed.length > 0) await compile(changed, home, root, made);
         isWhole = true;
       } catch {
         isWhole = false;
@@ -80,9 +80,14 @@ export function openMirror(home: string, folders: readonly string[]): Mirror {
   };
 }
 
-async function compile(sources: readonly string[], home: string, root: string): Promise<void> {
+async function compile(
+  sources: readonly string[],
+  home: string,
+  root: string,
+  made: (source: string) => string,
+): Promise<void> {
   // Before they are read: what changes meanwhile is older than its source then, and made anew.
-  const times = sources.map((source) => timeOf(source) ?? 0);
+  const times = new Map(sources.map((source) => [made(source), timeOf(source)]));
   const { build, stop } = await import("esbuild");
   try {
     const { outputFiles } = await build({
@@ -108,15 +113,12 @@ async function compile(sources: readonly string[], home: string, root: string): 
         },
       ],
     });
-    const timeOfProgram = new Map(
-      sources.map((source, i) => [join(root, relative(home, source).replace(/\.ts$/, ".js")), times[i]]),
-    );
     for (const { path, contents } of outputFiles) {
       mkdirSync(dirname(path), { recursive: true });
       // Another harness may be doing the same.
       const part = `${path}.${process.pid}`;
       writeFileSync(part, contents);
-      const time = timeOfProgram.get(path);
+      const time = times.get(path);
       if (time !== undefined) utimesSync(part, time / 1_000, time / 1_000);
       renameSync(part, path);
     }

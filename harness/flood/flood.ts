@@ -1,5 +1,4 @@
 /** Starts the flooding client and keeps what it tells. */
-
 import { fileURLToPath } from "node:url";
 import { forkProgram } from "../compiled.ts";
 import type { FloodOrder, FromFlood, Requests, ToFlood } from "./protocol.ts";

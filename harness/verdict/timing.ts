@@ -184,7 +184,7 @@ export function fresh(tableName: string): Criterion {
       const { committedMs } = evidence.table(tableName);
       const base = { threshold: `< ${limitMs}`, unit: "ms (p99)" };
       if (committedMs.every(Number.isNaN)) return { ...base, samples: 0, ...noCommitClock };
-      const latencies = freshLatencies(evidence, tableName, limitMs);
+      const latencies = freshLatencies(evidence, tableName, limitMs, (i) => committedMs[i]);
       const samples = latencies.length;
       if (samples < minFreshSamples) {
         return {
@@ -195,8 +195,8 @@ export function fresh(tableName: string): Criterion {
           detail: `Only ${samples} events were due outside fault windows (at least ${minFreshSamples}).`,
         };
       }
-      const p99 = latencies[Math.ceil(samples * 0.99) - 1] ?? Number.NaN;
-      const p50 = latencies[Math.ceil(samples * 0.5) - 1] ?? Number.NaN;
+      const p99 = quantileOf(latencies, 0.99);
+      const p50 = quantileOf(latencies, 0.5);
       const measured = Number.isFinite(p99) ? Math.round(p99 * 10) / 10 : null;
       if (p99 < limitMs) {
         return {
@@ -207,7 +207,11 @@ export function fresh(tableName: string): Criterion {
           detail: `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms from due time to committed row.`,
         };
       }
-      const brokerP99 = brokerLatencyP99(evidence, limitMs);
+      const { ackedMs } = evidence.record.ledger;
+      const brokerP99 = quantileOf(
+        freshLatencies(evidence, tableName, limitMs, (i) => ackedMs[i]),
+        0.99,
+      );
       if (measured !== null && brokerP99 > brokersShare * limitMs) {
         return {
           ...base,
@@ -231,22 +235,13 @@ export function fresh(tableName: string): Criterion {
   };
 }
 
-/** p99 from due time to the broker's acknowledgement, of the events whose freshness is judged. */
-function brokerLatencyP99(evidence: Evidence, limitMs: number): number {
-  const { ackedMs } = evidence.record.ledger;
-  const latencies: number[] = [];
-  for (let i = 0; i < evidence.planned; i += 1) {
-    const due = evidence.dueMs[i] ?? 0;
-    if (!evidence.acknowledged(i) || evidence.inFaultWindow(due) || evidence.inFaultWindow(due + limitMs))
-      continue;
-    latencies.push((ackedMs[i] ?? Number.NaN) - due);
-  }
-  const sorted = Float64Array.from(latencies).sort();
-  return sorted[Math.ceil(sorted.length * 0.99) - 1] ?? Number.NaN;
-}
-
-/** Sorted; an event that was never stored counts as infinitely late. */
-function freshLatencies(evidence: Evidence, tableName: string, limitMs: number): Float64Array {
+/** What `endMs` tells of each event whose freshness is judged, since it was due; sorted, what never came infinitely late. */
+function freshLatencies(
+  evidence: Evidence,
+  tableName: string,
+  limitMs: number,
+  endMs: (message: number) => number | undefined,
+): Float64Array {
   const table = evidence.table(tableName);
   const latencies: number[] = [];
   for (let i = 0; i < evidence.planned; i += 1) {
@@ -254,11 +249,14 @@ function freshLatencies(evidence: Evidence, tableName: string, limitMs: number):
     if (!evidence.acknowledged(i) || evidence.home(i) !== table) continue;
     // What was due shortly before a fault may rightly still be on its way when it strikes.
     if (evidence.inFaultWindow(due) || evidence.inFaultWindow(due + limitMs)) continue;
-    const at = table.committedMs[i] ?? Number.NaN;
+    const at = endMs(i) ?? Number.NaN;
     latencies.push(Number.isNaN(at) ? Number.POSITIVE_INFINITY : at - due);
   }
   return Float64Array.from(latencies).sort();
 }
+
+const quantileOf = (sorted: Float64Array, q: number): number =>
+  sorted[Math.ceil(sorted.length * q) - 1] ?? Number.NaN;
 
 const noCommitClock = {
   measured: null,
