@@ -210,7 +210,7 @@ async function measure(run: Measuring): Promise<RunRecord> {
   const group = startGroupProbe(place.admin, place.groupId, now);
   const watches = await startWatches(lab.watches ?? [], place.databaseUrl, now);
   const stop = AbortSignal.any([run.signal, run.lost]);
-  let faults: Fault[] = [];
+  const faults: Fault[] = [];
   let drained = false;
   let settledMs = 0;
   let stoppedMs: number | null = null;
@@ -221,26 +221,28 @@ async function measure(run: Measuring): Promise<RunRecord> {
   let watched: RunRecord["watches"];
   const tablesNow = () => readTables(readers, locators, messages, probe, startedAt + clockSkewMs);
   try {
-    const broken = breakThings(scenario.faults, {
-      stack,
-      crew,
-      probe,
-      loadMs,
-      seed: run.seed,
-      database: place.database,
-      tables: lab.tables.map(({ name }) => name),
-      workers,
-      partitions: lab.partitions,
-      partitionOf: (message) => load.ledger.partition[message] ?? -1,
-      readyMembers: () => readyMembers(place.admin, place.groupId, place.topic, lab.partitions, workers),
-      sessionTimeoutMs: scenario.worker.sessionTimeoutMs,
-      now,
-      committed: () => committedOffsets(place.admin, place.groupId, place.topic, lab.partitions),
-      signal: stop,
-      onFault: (event) => onProgress({ step: "load", event }),
-    }).then((done) => {
-      faults = done;
-    });
+    const broken = breakThings(
+      scenario.faults,
+      {
+        stack,
+        crew,
+        probe,
+        loadMs,
+        seed: run.seed,
+        database: place.database,
+        tables: lab.tables.map(({ name }) => name),
+        workers,
+        partitions: lab.partitions,
+        partitionOf: (message) => load.ledger.partition[message] ?? -1,
+        readyMembers: () => readyMembers(place.admin, place.groupId, place.topic, lab.partitions, workers),
+        sessionTimeoutMs: scenario.worker.sessionTimeoutMs,
+        now,
+        committed: () => committedOffsets(place.admin, place.groupId, place.topic, lab.partitions),
+        signal: stop,
+        onFault: (event) => onProgress({ step: "load", event }),
+      },
+      faults,
+    );
     await untilAborted(stop, Promise.all([load.finished, broken]));
     run.signal.throwIfAborted();
     if (run.lost.aborted && now() < loadMs) stoppedMs = now();

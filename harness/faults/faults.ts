@@ -53,9 +53,15 @@ export function limitsOf(plans: readonly FaultPlan[], stack: Stack): string[] {
   return [...new Set(limits)];
 }
 
-/** Runs the plans one after the other, each at its time; resolves with what was done. */
-export async function breakThings(plans: readonly FaultPlan[], context: FaultContext): Promise<Fault[]> {
-  const done: Fault[] = [];
+/**
+ * Runs the plans one after the other, each at its time.
+ * @param done gets each fault when it is over, so that those are known which came before the end of a run cut short
+ */
+export async function breakThings(
+  plans: readonly FaultPlan[],
+  context: FaultContext,
+  done: Fault[],
+): Promise<void> {
   let members: readonly string[] = [];
   for (const plan of planKills(plans, context.seed).sort((a, b) => a.atMs - b.atMs)) {
     await pauseFor(plan.atMs - context.now(), context.signal);
@@ -76,7 +82,6 @@ export async function breakThings(plans: readonly FaultPlan[], context: FaultCon
       done.push({ ...(await cut(plan, context)), flowing });
     }
   }
-  return done;
 }
 
 /**

@@ -144,13 +144,16 @@ const quick: Scenario = {
   arms: [calm(quickRetry, 800)],
 };
 
-/** As short as every mistake still shows in: the kill alone, and a last attempt that comes soon. */
+/**
+ * As short as every mistake still shows in: the kill alone, and few attempts. First waits as long as in quick: a wait
+ * shorter than the way to its commit is delivered again, and cannot be lost.
+ */
 const proof: Scenario = {
   ...quick,
   load: { ...messages, phases: phases(700, 1_800, 1_000), trouble },
   gateway: gateway(700, 1_800, 0),
   faults: [{ kind: "kill-worker", meets: "waiting", atMs: 2_000, recoveryMs: 2_500 }],
-  worker: { ...quick.worker, retry: { ...quickRetry, baseMs: 300, maxAttempts: 3 } },
+  worker: { ...quick.worker, retry: { ...quickRetry, maxAttempts: 3 } },
   settleMs: 5_000,
   limits: { minWaiting: 50 },
   // A curve needs three waits.

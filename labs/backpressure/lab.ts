@@ -55,9 +55,12 @@ const quick: Scenario = {
   limits: { backlogBytes: 40_000_000, rssGrowthBytes: 56_000_000 },
 };
 
-/** Small events: what piles up is many of them, and few bytes. */
+/**
+ * Small events, and four times as many as the step of 20 ms lets through: what piles up in it is one fetch in the next
+ * step, and outlasts a session.
+ */
 const proof: Scenario = {
-  load: { ...events, paddingLength: 1_000, phases: phases(400, [300, 300, 600, 2_500, 300], fewWorkMs, 200) },
+  load: { ...events, paddingLength: 1_000, phases: phases(400, [300, 300, 600, 2_500, 300], fewWorkMs, 400) },
   gateway: { workMs: [2, ...fewWorkMs] },
   faults: [],
   worker: { sessionTimeoutMs: 1_000, concurrency: 2, maxInFlight: 32 },

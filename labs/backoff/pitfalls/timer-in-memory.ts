@@ -14,10 +14,9 @@ await work({
   ...parts,
   putOff: (add) => async (jobs) => {
     for (const job of jobs) {
-      setTimeout(
-        () => add([{ ...job, state: { ...job.state, notBefore: 0 } }]),
-        job.state.notBefore - Date.now(),
-      );
+      const due = { ...job, state: { ...job.state, notBefore: 0 } };
+      const addNow = (): unknown => add([due]).catch(() => setTimeout(addNow, 200));
+      setTimeout(addNow, job.state.notBefore - Date.now());
     }
   },
 });
