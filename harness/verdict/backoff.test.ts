@@ -102,6 +102,32 @@ describe("attempts-bounded", () => {
     expect(of("attempts-bounded").offending?.[0]).toMatch(/was tried 6 times \(at most 5\)/);
   });
 
+  test("a call that the dying worker still made, and whose event is delivered again, is no attempt too many", () => {
+    const callsAtDeath = (diedMs: number) =>
+      judged({}, (record) => {
+        const attempts = record.gateway?.attempts;
+        const kill = record.faults.find(({ kind }) => kind === "kill-worker");
+        const counts = new Map<number, number>();
+        for (const one of attempts?.message ?? []) counts.set(one, (counts.get(one) ?? 0) + 1);
+        const at = attempts?.message.findIndex(
+          (one, i, all) =>
+            counts.get(one) === 5 && attempts.arrivedMs[i] === kill?.healMs && all.indexOf(one) === i,
+        );
+        if (attempts === undefined || kill === undefined || at === undefined || at < 0)
+          throw new Error("none");
+        const call = {
+          message: attempts.message[at],
+          arrivedMs: diedMs,
+          answeredMs: diedMs + 2,
+          status: 503,
+        };
+        for (const [name, column] of Object.entries({ ...call, leftMs: null, open: 1 }))
+          attempts[name as keyof typeof attempts]?.unshift(column as never);
+      });
+    expect(callsAtDeath(2_004).of("attempts-bounded").verdict).toBe("pass");
+    expect(callsAtDeath(3_001).of("attempts-bounded").verdict).toBe("fail");
+  });
+
   test("a refused event that is tried again fails", () => {
     const { of } = judged({}, (record) => {
       const attempts = record.gateway?.attempts;

@@ -122,8 +122,9 @@ function isUnsettled({ arrivedMs, endedMs }: Call, index: number, faults: readon
 
 function isRedelivered(message: number, first: Call | undefined, { record }: Evidence): boolean {
   const { offset, partition } = record.ledger;
-  return record.faults.some(({ kind, startMs, committedOffsets = [] }) => {
-    if (kind !== "kill-worker" || first === undefined || first.arrivedMs > startMs) return false;
+  return record.faults.some(({ kind, healMs, committedOffsets = [] }) => {
+    // Until its successor starts, a call is of the one that dies: a signal takes a moment to arrive.
+    if (kind !== "kill-worker" || first === undefined || first.arrivedMs > healMs) return false;
     return (offset[message] ?? -1) >= Math.max(0, committedOffsets[partition[message] ?? 0] ?? 0);
   });
 }
