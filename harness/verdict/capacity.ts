@@ -57,17 +57,24 @@ export function overheadBetween(
 export const capacityOf = (concurrency: number, servedMs: number, callOverheadMs: number): number =>
   (concurrency * 1_000) / (servedMs + callOverheadMs);
 
+/** The steps that are held against the curve: at the quickest work time the host's own share of a call is largest. */
+export function isRated<One extends Pick<RatedStep, "workMs">>(
+  steps: readonly One[],
+): (step: One) => boolean {
+  const quickestMs = Math.min(...steps.map(({ workMs }) => workMs));
+  return ({ workMs }) => workMs > quickestMs;
+}
+
 /**
- * Whether the saturated steps lie on the curve. The quickest work time is left out: there the host's own share of a
- * call is largest.
+ * Whether the saturated steps lie on the curve, but for those of the quickest work time.
  * @param words what the worker does with an event, and what shows that it had more to do
  */
 export function capacityFinding(
   steps: readonly RatedStep[],
   words: { readonly done: string; readonly backlog: string; readonly lookAt: string },
 ): Finding {
-  const shortestMs = Math.min(...steps.map(({ workMs }) => workMs));
-  const saturated = steps.filter((step) => step.saturated && step.workMs > shortestMs);
+  const rates = isRated(steps);
+  const saturated = steps.filter((step) => step.saturated && rates(step));
   const rated = saturated.flatMap(({ capacityPerSecond, ...step }) =>
     capacityPerSecond === undefined ? [] : [{ ...step, capacityPerSecond }],
   );

@@ -2,7 +2,7 @@
 import type { Chart, Role, Series } from "../../harness/report/chart.ts";
 import { bandsOf, perSecond } from "../../harness/report/series.ts";
 import { inFlightOverTime } from "../../harness/verdict/bounds.ts";
-import { capacityCurve, overheadByWork } from "../../harness/verdict/capacity.ts";
+import { capacityCurve, isRated, overheadByWork } from "../../harness/verdict/capacity.ts";
 import type { Evidence } from "../../harness/verdict/evidence.ts";
 import { type Flow, flowOf, type Step } from "../../harness/verdict/flow.ts";
 import { lagOverTime } from "../../harness/verdict/timing.ts";
@@ -16,6 +16,7 @@ export function capacityChart(evidence: Evidence): Chart {
   const { steps, concurrency, callOverheadMs } = flowOf(evidence);
   const offered = steps[0]?.offeredPerSecond ?? 0;
   const overheadAt = overheadByWork(steps, callOverheadMs);
+  const rates = isRated(steps);
   const overheads = steps.map(({ servedMs }) => overheadAt(servedMs));
   const dots = (label: string, role: Role, isShown: (step: Step) => boolean): Series[] => {
     const shown = steps.filter(isShown);
@@ -27,7 +28,7 @@ export function capacityChart(evidence: Evidence): Chart {
   return {
     id: "capacity",
     title: "Does the producer slow down as the work takes longer?",
-    caption: `What was pulled from Kafka per second in each step, by how long a gateway call took. The curve is what ${concurrency} calls at once allow: ${concurrency} / (work time + overhead), the overhead as a caller of the harness's own paid it beside the load: ${Math.min(...overheads).toFixed(1)} to ${Math.max(...overheads).toFixed(1)} ms, by step. With a backlog the points must lie on it; without one, on the offered rate. Bars: lowest and highest half second. A worker that buffers stays at the offered rate or above it; a fixed throttle makes a horizontal row of points.`,
+    caption: `What was pulled from Kafka per second in each step, by how long a gateway call took. The curve is what ${concurrency} calls at once allow: ${concurrency} / (work time + overhead), the overhead as a caller of the harness's own paid it beside the load: ${Math.min(...overheads).toFixed(1)} to ${Math.max(...overheads).toFixed(1)} ms, by step. With a backlog the points must lie on it; without one, on the offered rate. Those of the quickest work are not held against it: most of such a call is the host's. Bars: lowest and highest half second. A worker that buffers stays at the offered rate or above it; a fixed throttle makes a horizontal row of points.`,
     criteria: ["pull-rate-falls", "rate-matches-capacity", "recovers"],
     x: { label: "processor latency: gateway work time as served (ms)", scale: "log" },
     panels: [
@@ -41,7 +42,8 @@ export function capacityChart(evidence: Evidence): Chart {
             dashed: true,
             points: capacityCurve(steps, concurrency, overheadAt),
           },
-          ...dots("pulled, saturated", "done", (one) => one.saturated),
+          ...dots("pulled, saturated", "done", (one) => one.saturated && rates(one)),
+          ...dots("pulled, quickest work", "other", (one) => one.saturated && !rates(one)),
           ...dots("pulled, not saturated", "offered", (one) => !one.saturated),
         ],
         limits: [{ label: "offered", value: offered }],
