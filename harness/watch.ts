@@ -49,7 +49,7 @@ export function startWatch(run: WatchOptions): Watch {
   const canTell = run.stack.processIds().length > 0;
   const host = watchHost();
   const oursIn = (table: readonly ProcessUsage[]) =>
-    descendantsOf(table, [process.pid, ...run.stack.processIds()]);
+    descendantsOf(table, [process.pid, ...run.stack.processIds(table)]);
   const look = async (): Promise<void> => {
     const table = await processTable();
     host.sample(table, oursIn(table));

@@ -1,6 +1,5 @@
 /** Starts the flooding client and keeps what it tells. */
-import { fileURLToPath } from "node:url";
-import { forkProgram } from "../compiled.ts";
+import { startChild } from "../child.ts";
 import type { FloodOrder, FromFlood, Requests, ToFlood } from "./protocol.ts";
 
 export interface Flood {
@@ -10,35 +9,33 @@ export interface Flood {
   readonly finished: Promise<Requests>;
 }
 
+const readyWithinMs = 30_000;
+
 /**
- * Resolves when the client has planned its requests.
- * @param signal ends the process, whenever that is
+ * Resolves when the client has planned its requests. Its process is kept for the next flood when this one is over.
+ * @param signal ends the flood, and its process with it, whenever that is
  */
 export async function prepareFlood(order: FloodOrder, signal: AbortSignal): Promise<Flood> {
-  signal.throwIfAborted();
-  const child = forkProgram(fileURLToPath(new URL("./service.ts", import.meta.url)), {
+  let planned: number | undefined;
+  let finish: (requests: Requests) => void = () => undefined;
+  const done = new Promise<Requests>((resolve) => {
+    finish = resolve;
+  });
+  const child = startChild<ToFlood, FromFlood>({
+    name: "the flooding client",
+    module: new URL("./service.ts", import.meta.url),
     signal,
-    killSignal: "SIGKILL",
+    onMessage(message) {
+      if (message.type === "ready") planned = message.planned;
+      if (message.type === "done") {
+        child.release();
+        finish(message.requests);
+      }
+    },
   });
-  child.on("error", () => undefined);
-  const send = (message: ToFlood): void => {
-    if (child.connected) child.send(message, () => undefined);
-  };
-  let planned: () => void = () => undefined;
-  const ready = new Promise<void>((resolve) => {
-    planned = resolve;
-  });
-  const finished = new Promise<Requests>((resolve, reject) => {
-    child.on("message", (message: FromFlood) => {
-      if (message.type === "ready") planned();
-      if (message.type === "done") resolve(message.requests);
-    });
-    child.once("exit", (code, ended) => {
-      reject(new Error(`the flooding client ended before it was done (${ended ?? code})`));
-    });
-  });
+  child.send({ type: "order", order });
+  await child.awaited("its plan", () => planned, readyWithinMs);
+  const finished = Promise.race([done, child.lost]);
   finished.catch(() => undefined);
-  send({ type: "order", order });
-  await Promise.race([ready, finished]);
-  return { start: (atEpochMs) => send({ type: "start", atEpochMs }), finished };
+  return { start: (atEpochMs) => child.send({ type: "start", atEpochMs }), finished };
 }

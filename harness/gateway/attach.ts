@@ -20,7 +20,7 @@ export interface AttachedGateway {
 export interface CalibratedGateway {
   readonly url: string;
   start(atEpochMs: number): void;
-  /** What came since the load began, attributed to the run's messages. */
+  /** What came since the load began, attributed to the run's messages. Once, when no more calls come. */
   record(messages: Pick<Messages, "length" | "eventId">): Promise<GatewayRecord>;
 }
 
@@ -61,6 +61,7 @@ export async function attachGateway(
         async record(messages) {
           const samples = await reference?.report();
           const attributed = attribute(await gateway.report(), messages);
+          gateway.release();
           return {
             steps: [...order.steps],
             callOverhead,

@@ -66,6 +66,22 @@ describe("what a call is told", () => {
   });
 });
 
+test("a gateway that was released serves the next plan, and knows nothing of the one before", async () => {
+  const order = (workMs: number) => ({ seed: 1, steps: [{ startMs: 0, workMs }], trouble: new Map() });
+  const first = await startGateway(order(1));
+  first.start(Date.now());
+  await post(`${first.url}/payments/a`);
+  expect((await first.report()).eventIds).toEqual(["a"]);
+  first.release();
+  gateway = await startGateway(order(30));
+  await expect(post(`${first.url}/payments/a`)).rejects.toThrow();
+  gateway.start(Date.now());
+  await post(`${gateway.url}/payments/b`);
+  const { eventIds, arrivedMs, answeredMs } = await gateway.report();
+  expect(eventIds).toEqual(["b"]);
+  expect((answeredMs[0] ?? 0) - (arrivedMs[0] ?? 0)).toBeGreaterThanOrEqual(29);
+});
+
 test("a silent call stays open until its caller gives up", async () => {
   gateway = await startGateway({
     seed: 1,

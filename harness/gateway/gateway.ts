@@ -1,5 +1,5 @@
 /** Starts the gateway process and keeps what it tells. */
-import { startChild } from "./child.ts";
+import { startChild } from "../child.ts";
 import type { GatewayOrder } from "./plan.ts";
 import type { Attempts, FromGateway, GatewayCounters, ToGateway } from "./protocol.ts";
 
@@ -15,6 +15,8 @@ export interface RunningGateway {
   start(atEpochMs: number): void;
   /** All calls since the load began. Rejects when the process has died. */
   report(): Promise<Attempts>;
+  /** No more calls come: the process is kept for the next gateway. */
+  release(): void;
   /** Ends the process. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -49,6 +51,7 @@ export async function startGateway(order: GatewayOrder, signal?: AbortSignal): P
         child.send({ type: "report" });
         return await child.awaited("the gateway's report", () => attempts, reportWithinMs);
       },
+      release: child.release,
       close: child.close,
     };
   } catch (error) {

@@ -1,5 +1,5 @@
 /** Starts the reference caller and keeps what it measures. */
-import { startChild } from "./child.ts";
+import { startChild } from "../child.ts";
 import type { CallOverhead } from "./overhead.ts";
 import type { FromReference, OverheadSamples, ReferenceOrder, ToReference } from "./protocol.ts";
 

@@ -15,7 +15,14 @@ function tell(message: FromGateway): void {
   process.send?.(message);
 }
 
-function serve(order: GatewayOrder): void {
+interface Serving {
+  /** The load begins. */
+  start(atEpochMs: number): void;
+  report(): Attempts;
+  end(): void;
+}
+
+function serve(order: GatewayOrder): Serving {
   const eventIds: string[] = [];
   const arrivedMs: number[] = [];
   const answeredMs: number[] = [];
@@ -109,14 +116,21 @@ function serve(order: GatewayOrder): void {
   server.listen(0, "127.0.0.1", 1_024, () => {
     tell({ type: "ready", port: (server.address() as AddressInfo).port });
   });
-  setInterval(
+  const counting = setInterval(
     () => tell({ type: "counters", counters: { attempts: eventIds.length, accepted, open } }),
     tellEveryMs,
   );
-  process.on("message", (message: ToGateway) => {
-    if (message.type === "start") origin = message.atEpochMs - performance.timeOrigin;
-    if (message.type === "report") tell({ type: "attempts", attempts: report() });
-  });
+  return {
+    start(atEpochMs) {
+      origin = atEpochMs - performance.timeOrigin;
+    },
+    report,
+    end() {
+      clearInterval(counting);
+      server.close();
+      server.closeAllConnections();
+    },
+  };
 }
 
 function fail(error: Error): void {
@@ -125,8 +139,15 @@ function fail(error: Error): void {
   process.disconnect?.();
 }
 
-process.once("message", (message: ToGateway) => {
-  if (message.type === "order") serve(message.order);
+let serving: Serving | undefined;
+process.on("message", (message: ToGateway) => {
+  if (message.type === "order") {
+    serving?.end();
+    serving = serve(message.order);
+  }
+  if (message.type === "start") serving?.start(message.atEpochMs);
+  if (message.type === "report" && serving !== undefined)
+    tell({ type: "attempts", attempts: serving.report() });
 });
 // The harness is gone: so is the reason to answer.
 process.on("disconnect", () => process.exit());

@@ -25,12 +25,44 @@ const reportEveryMs = 50;
 /** The first requests compile the code for the others; large events do as much with fewer. */
 const warmUpMessages = 2_000;
 const warmUpBytes = 12_000_000;
+/** The brokers that this process has sent to before: they and its code need no warming up. */
+let warmed: string | undefined;
 
 function tell(message: FromGenerator): void {
   process.send?.(message);
 }
 
-async function generate(order: GeneratorOrder): Promise<void> {
+/** One load: what the harness says of it after the order. */
+interface Generation {
+  start(atEpochMs: number): void;
+  stop(): void;
+}
+
+function generate(order: GeneratorOrder): Generation {
+  let start: (atEpochMs: number) => void = () => undefined;
+  const started = new Promise<number>((resolve) => {
+    start = resolve;
+  });
+  let stopped = false;
+  load(order, started, () => stopped).catch((error: unknown) => {
+    tell({ type: "failed", text: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    process.exitCode = 1;
+    process.disconnect?.();
+  });
+  return {
+    start,
+    stop() {
+      stopped = true;
+    },
+  };
+}
+
+/** @param started resolves with the time at which the load begins */
+async function load(
+  order: GeneratorOrder,
+  started: Promise<number>,
+  isStopped: () => boolean,
+): Promise<void> {
   const admin = new Kafka({
     clientId: "sluice-load",
     brokers: order.brokers.split(","),
@@ -41,33 +73,28 @@ async function generate(order: GeneratorOrder): Promise<void> {
   const due = dueTimes(schedule(order.load.phases));
   // What surrounds the padding; a tenth for escapes and characters of several bytes.
   const eventBytes = 400 + order.load.paddingLength * 1.1;
-  const warm = await openProducer(admin, order.warmUpTopic);
-  await warmUp(warm, order, eventBytes);
-  warm.close();
+  if (warmed !== order.brokers) {
+    const warm = await openProducer(admin, order.warmUpTopic);
+    await warmUp(warm, order, eventBytes);
+    warm.close();
+    warmed = order.brokers;
+  }
   const producer = await openProducer(admin, order.topic);
   const { leaderOf } = producer;
   tell({ type: "ready", planned: plan.length });
 
-  const startEpochMs = await new Promise<number>((resolve) => {
-    process.on("message", (message: ToGenerator) => {
-      if (message.type === "start") resolve(message.atEpochMs);
-    });
-  });
-  let stopped = false;
-  process.on("message", (message: ToGenerator) => {
-    if (message.type === "stop") stopped = true;
-  });
+  const startEpochMs = await started;
   const report = reporter();
   const sent = await pace(
     { plan, topic: order.topic, due, startEpochMs, leaderOf, eventBytes },
     producer,
     report,
-    () => stopped,
+    isStopped,
   );
-  report.flush();
+  report.end();
   producer.close();
   await admin.disconnect();
-  // The harness ends this process when it has read all: an exit could overtake what is still in the channel.
+  // The harness ends this process or gives it the next order: an exit could overtake what is still in the channel.
   tell({ type: "done", sent });
 }
 
@@ -184,17 +211,18 @@ function reporter() {
     acknowledged(one: Acknowledged) {
       gathered.push(one);
     },
-    flush,
+    end() {
+      clearInterval(timer);
+      flush();
+    },
   };
 }
 
-process.once("message", (message: ToGenerator) => {
-  if (message.type !== "order") return;
-  generate(message.order).catch((error: unknown) => {
-    tell({ type: "failed", text: error instanceof Error ? (error.stack ?? error.message) : String(error) });
-    process.exitCode = 1;
-    process.disconnect?.();
-  });
+let generation: Generation | undefined;
+process.on("message", (message: ToGenerator) => {
+  if (message.type === "order") generation = generate(message.order);
+  if (message.type === "start") generation?.start(message.atEpochMs);
+  if (message.type === "stop") generation?.stop();
 });
 // The harness is gone: so is the reason to send.
 process.on("disconnect", () => process.exit());

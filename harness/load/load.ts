@@ -1,7 +1,5 @@
 /** Starts the generator and keeps its ledger: what was sent, and where the broker put it. */
-import type { ChildProcess } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { forkProgram } from "../compiled.ts";
+import { startChild } from "../child.ts";
 import type { Ledger } from "../record/record.ts";
 import type { Messages } from "../record/tables.ts";
 import type { Plan, SentMessage } from "./messages.ts";
@@ -32,62 +30,56 @@ export interface RunningLoad {
   readonly finished: Promise<void>;
   /** Sends nothing more. */
   stop(): void;
-  /** Ends the process. Safe to call twice. */
+  /** Ends what is not finished. Safe to call twice. */
   close(): Promise<void>;
 }
 
+/** Connected, and with its code compiled, on a machine that does much else. */
+const readyWithinMs = 60_000;
+
 /**
- * Starts the generator process and resolves when it is connected and warmed up.
- * @param signal ends the process, whenever it is aborted
+ * Resolves when the generator is connected and warmed up. Its process is kept for the next load when this one is over.
+ * @param signal ends the load, and its process with it, whenever it is aborted
  */
 export async function prepareLoad(order: GeneratorOrder, signal?: AbortSignal): Promise<RunningLoad> {
-  const child = forkProgram(fileURLToPath(new URL("./generator.ts", import.meta.url)), {
-    env: { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: "1" },
+  let planned: number | undefined;
+  let ledger: LiveLedger | undefined;
+  let finish: () => void = () => undefined;
+  const done = new Promise<void>((resolve) => {
+    finish = resolve;
   });
-  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  const killNow = (): void => {
-    child.kill("SIGKILL");
-  };
-  signal?.addEventListener("abort", killNow, { once: true });
-  void exited.then(() => signal?.removeEventListener("abort", killNow));
-  const close = async (): Promise<void> => {
-    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
-    await exited;
-  };
+  const child = startChild<ToGenerator, FromGenerator>({
+    name: "the load generator",
+    module: new URL("./generator.ts", import.meta.url),
+    signal,
+    onMessage(message) {
+      if (message.type === "ready") planned = message.planned;
+      if (message.type === "done") {
+        child.release();
+        finish();
+      }
+      if (ledger === undefined) return;
+      if (message.type === "acknowledged") for (const request of message.requests) enter(ledger, request);
+      if (message.type === "error" && ledger.errors.length < maxErrors) ledger.errors.push(message.text);
+    },
+  });
   try {
-    send(child, { type: "order", order });
-    const planned = await ready(child);
-    const ledger = emptyLedger(planned, order.partitions);
-    const finished = follow(child, ledger);
+    child.send({ type: "order", order });
+    const messages = await child.awaited("its connection to the brokers", () => planned, readyWithinMs);
+    ledger = emptyLedger(messages, order.partitions);
+    const finished = Promise.race([done, child.lost]);
     finished.catch(() => undefined);
     return {
       ledger,
       finished,
-      start: (atEpochMs) => send(child, { type: "start", atEpochMs }),
-      stop: () => send(child, { type: "stop" }),
-      close,
+      start: (atEpochMs) => child.send({ type: "start", atEpochMs }),
+      stop: () => child.send({ type: "stop" }),
+      close: child.close,
     };
   } catch (error) {
-    await close();
+    await child.close();
     throw error;
   }
-}
-
-function send(child: ChildProcess, message: ToGenerator): void {
-  // It may end between the question and the order: then the order is moot.
-  if (child.connected) child.send(message, () => undefined);
-}
-
-function ready(child: ChildProcess): Promise<number> {
-  return new Promise((resolve, reject) => {
-    child.on("message", (message: FromGenerator) => {
-      if (message.type === "ready") resolve(message.planned);
-      if (message.type === "failed") reject(new Error(`the load generator could not start: ${message.text}`));
-    });
-    child.once("exit", (code, signal) =>
-      reject(new Error(`the load generator ended at once (${signal ?? code})`)),
-    );
-  });
 }
 
 function emptyLedger(planned: number, partitions: number): LiveLedger {
@@ -101,18 +93,6 @@ function emptyLedger(planned: number, partitions: number): LiveLedger {
     acknowledged: 0,
     byOffset: Array.from({ length: partitions }, () => []),
   };
-}
-
-function follow(child: ChildProcess, ledger: LiveLedger): Promise<void> {
-  return new Promise((resolve, reject) => {
-    child.on("message", (message: FromGenerator) => {
-      if (message.type === "acknowledged") for (const request of message.requests) enter(ledger, request);
-      if (message.type === "error" && ledger.errors.length < maxErrors) ledger.errors.push(message.text);
-      if (message.type === "failed") reject(new Error(`the load generator failed: ${message.text}`));
-      if (message.type === "done") resolve();
-    });
-    child.once("exit", (code, signal) => reject(new Error(`the load generator died (${signal ?? code})`)));
-  });
 }
 
 type Acknowledged = Extract<FromGenerator, { type: "acknowledged" }>["requests"][number];

@@ -4,6 +4,7 @@
  * Every kind of stack (containers, native, external) satisfies this one interface and passes one
  * contract suite. Callers never ask which kind it is; they ask what it can do.
  */
+import type { ProcessUsage } from "../probe/processes.ts";
 
 export type ServiceName = "kafka" | "postgres" | "redis";
 export const serviceNames: readonly ServiceName[] = ["kafka", "postgres", "redis"];
@@ -48,8 +49,11 @@ export interface Stack {
   kill(service: ServiceName): Promise<void>;
   /** Starts a killed (or stops and starts a running) server on its old address and data; resolves when ready. */
   restart(service: ServiceName): Promise<void>;
-  /** Ids of the servers' processes right now; none where they are not processes of this machine that one can see. */
-  processIds(): readonly number[];
+  /**
+   * Ids of the servers' processes right now; none where they are not processes of this machine that one can see.
+   * @param table a look that was just taken: another one costs time
+   */
+  processIds(table?: readonly ProcessUsage[]): readonly number[];
   /** Ends everything and removes what this stack made. Safe to call twice. */
   stop(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 /** One service in a container: created, awaited, paused, killed and started again on the same address and data. */
 import { GenericContainer, type WaitStrategy } from "testcontainers";
+import type { ProcessUsage } from "../../probe/processes.ts";
 import { NotMet, until } from "../readiness.ts";
 import type { StackProgress } from "../stack.ts";
 import type { Engine } from "./engine.ts";
@@ -21,7 +22,7 @@ export interface RunningContainer {
   kill(): Promise<void>;
   restart(): Promise<void>;
   /** It and its children as this machine's process ids; empty where the engine's processes cannot be seen from here. */
-  processIds(): readonly number[];
+  processIds(table?: readonly ProcessUsage[]): readonly number[];
   /** Stops listening for its end; the container itself is left as it is. */
   forget(): void;
 }
@@ -120,7 +121,7 @@ export function watchedContainer(site: Site, spec: ServiceSpec, id: string): Wat
   const listening = new AbortController();
   let life = newLife();
   let version = "unknown";
-  let pids: () => readonly number[] = () => [];
+  let pids: (table?: readonly ProcessUsage[]) => readonly number[] = () => [];
 
   /** From a start to an end. An end that was asked for is no news. */
   function newLife(): { ended?: string; expected: boolean; ready: boolean } {
@@ -173,7 +174,7 @@ export function watchedContainer(site: Site, spec: ServiceSpec, id: string): Wat
       return version;
     },
     answers,
-    processIds: () => (life.ended === undefined ? pids() : []),
+    processIds: (table) => (life.ended === undefined ? pids(table) : []),
     pause: () => container.pause(),
     resume: async () => {
       await container.unpause();

@@ -198,9 +198,9 @@ function assemble(
     resume: (service) => services[service].container.resume(),
     kill: (service) => services[service].container.kill(),
     restart: (service) => services[service].container.restart(),
-    processIds: () => {
+    processIds: (table) => {
       // All or none: a share of the machine can be told from others' only when every server is seen.
-      const processes = stopped ? [] : all.map(({ container }) => container.processIds());
+      const processes = stopped ? [] : all.map(({ container }) => container.processIds(table));
       return processes.some((ids) => ids.length === 0) ? [] : processes.flat();
     },
     stop: async () => {

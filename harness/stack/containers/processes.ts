@@ -1,5 +1,6 @@
 /** A container's processes as this machine sees them, so that what they use is not taken for somebody else's. */
 import { readdirSync, readFileSync } from "node:fs";
+import type { ProcessUsage } from "../../probe/processes.ts";
 import { descendants } from "../native/identity.ts";
 import type { Docker } from "./engine.ts";
 
@@ -11,12 +12,12 @@ export async function processesOf(
   docker: Docker,
   id: string,
   ports: readonly { readonly host: number }[],
-): Promise<() => readonly number[]> {
+): Promise<(table?: readonly ProcessUsage[]) => readonly number[]> {
   const { State } = await docker.getContainer(id).inspect();
   const pid = State.Pid;
   if (pid <= 0 || !isOf(pid, id)) return () => [];
   const carriers = portCarriers(ports.map(({ host }) => host));
-  return () => [pid, ...descendants(pid), ...carriers];
+  return (table) => [pid, ...descendants(pid, table), ...carriers];
 }
 
 /** The kernel says which container a process is in; an id from another machine means some other process here. */

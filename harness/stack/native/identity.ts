@@ -4,7 +4,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
-import { descendantsOf, processTableNow } from "../../probe/processes.ts";
+import { descendantsOf, type ProcessUsage, processTableNow } from "../../probe/processes.ts";
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -34,8 +34,11 @@ export function processSpace(): { readonly boot: string; readonly namespace: str
 }
 
 /** Ids of all living descendants, parents before children. Synchronous, so that no fork slips in between. */
-export function descendants(pid: number): readonly number[] {
-  return [...descendantsOf(processTableNow(), [pid])].filter((one) => one !== pid);
+export function descendants(
+  pid: number,
+  table: readonly ProcessUsage[] = processTableNow(),
+): readonly number[] {
+  return [...descendantsOf(table, [pid])].filter((one) => one !== pid);
 }
 
 /** Field 22 of /proc/<pid>/stat. Fields are counted after the last ")", as a program's name may hold anything. */

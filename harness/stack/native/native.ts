@@ -100,7 +100,7 @@ function assemble(why: string, run: Run, services: Record<ServiceName, Service>,
     resume: (service) => services[service].server.resume(),
     kill: (service) => services[service].server.kill(),
     restart: (service) => services[service].server.restart(),
-    processIds: () => all.flatMap(({ server }) => server.processIds()),
+    processIds: (table) => all.flatMap(({ server }) => server.processIds(table)),
     stop: async () => {
       for (const { link } of all) link.close();
       await run.stop();

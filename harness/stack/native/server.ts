@@ -1,6 +1,7 @@
 /** One server of a run: started, awaited, paused, killed and started again on the same address and data. */
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { ProcessUsage } from "../../probe/processes.ts";
 import { isPortInUse } from "../free-ports.ts";
 import type { Condition } from "../readiness.ts";
 import { until } from "../readiness.ts";
@@ -34,7 +35,7 @@ export interface RunningServer {
   kill(): Promise<void>;
   restart(): Promise<void>;
   /** It and its children; empty when it is not running. */
-  processIds(): readonly number[];
+  processIds(table?: readonly ProcessUsage[]): readonly number[];
 }
 
 /**
@@ -96,15 +97,15 @@ export async function startServer(
       throw new Error(`${spec.title} is not running`);
     return current.started;
   };
-  const tree = (): readonly number[] => {
+  const tree = (table?: readonly ProcessUsage[]): readonly number[] => {
     const { pid } = running().identity;
-    return [pid, ...descendants(pid)];
+    return [pid, ...descendants(pid, table)];
   };
 
   const version = await launch();
   return {
     version,
-    processIds: () => (current === undefined || current.ended() !== undefined ? [] : tree()),
+    processIds: (table) => (current === undefined || current.ended() !== undefined ? [] : tree(table)),
     pause: async () => {
       // The parent first: what is stopped cannot fork another that answers.
       const { pid } = running().identity;

@@ -1,0 +1,124 @@
+/**
+ * A program of the harness in a process of its own: it is told things, tells things, and its end ends every wait for it.
+ *
+ * One that has done what it was for can be kept for the next run: it need not start, and its code is compiled.
+ */
+import type { ChildProcess } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { forkProgram } from "./compiled.ts";
+import { until } from "./until.ts";
+
+export interface Child<To extends object> {
+  /** Moot when the process has ended or was released. */
+  send(message: To): void;
+  /** Resolves with the first value that is there. Rejects as `lost` does, and when it takes longer. */
+  awaited<T>(what: string, value: () => T | undefined, timeoutMs: number): Promise<T>;
+  /** Never resolves; rejects when the process ends or says that it failed. */
+  readonly lost: Promise<never>;
+  /** Its work is done: nothing more is heard of it, and the process waits for the next `startChild` of its module. */
+  release(): void;
+  /** Ends the process, unless it was released. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+export interface ChildOptions<From extends object> {
+  /** For people, as in "the gateway". */
+  readonly name: string;
+  /** Of the module it runs. One that is ever released takes one order after the other. */
+  readonly module: URL;
+  readonly onMessage: (message: From) => void;
+  /** Ends the process, whenever that is, unless it was released. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+type Failed = { readonly type: "failed"; readonly text: string };
+
+/** Released ones, by module. */
+const spares = new Map<string, ChildProcess[]>();
+
+export function startChild<To extends object, From extends { readonly type: string }>(
+  options: ChildOptions<Exclude<From, Failed>>,
+): Child<To> {
+  const { name, module, signal, onMessage } = options;
+  signal?.throwIfAborted();
+  const child = takeSpare(module) ?? forkChild(module);
+  let trouble: string | undefined;
+  let isReleased = false;
+  let lose: (error: Error) => void = () => undefined;
+  const lost = new Promise<never>((_, reject) => {
+    lose = reject;
+  });
+  // Whoever waits for something else learns of it there.
+  lost.catch(() => undefined);
+  const fail = (text: string): void => {
+    trouble ??= text;
+    lose(new Error(`${name} failed: ${trouble}`));
+  };
+  const hear = (message: From | Failed): void => {
+    if (message.type === "failed") fail((message as Failed).text);
+    else onMessage(message as Exclude<From, Failed>);
+  };
+  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const ended = (code: number | null, by: string | null): void => fail(`it ended (${by ?? code})`);
+  const kill = (): void => {
+    child.kill("SIGKILL");
+  };
+  const letGo = (): void => {
+    child.off("message", hear).off("exit", ended);
+    signal?.removeEventListener("abort", kill);
+  };
+  child.on("message", hear).once("exit", ended);
+  signal?.addEventListener("abort", kill, { once: true });
+  return {
+    send(message) {
+      if (child.connected && !isReleased) child.send(message, () => undefined);
+    },
+    async awaited<T>(what: string, value: () => T | undefined, timeoutMs: number): Promise<T> {
+      const got = await until(what, () => value() ?? (trouble === undefined ? undefined : { trouble }), {
+        timeoutMs,
+        everyMs: 10,
+      });
+      if (typeof got === "object" && got !== null && "trouble" in got) {
+        throw new Error(`${name} failed while the harness waited for ${what}: ${got.trouble}`);
+      }
+      return got as T;
+    },
+    lost,
+    release() {
+      if (isReleased || trouble !== undefined) return;
+      isReleased = true;
+      letGo();
+      keepSpare(module, child);
+    },
+    async close() {
+      if (isReleased) return;
+      if (child.exitCode === null && child.signalCode === null) kill();
+      await exited;
+      letGo();
+    },
+  };
+}
+
+function forkChild(module: URL): ChildProcess {
+  const child = forkProgram(fileURLToPath(module), {});
+  child.on("error", () => undefined);
+  return child;
+}
+
+/** It keeps no program from ending: it ends with the channel to it. */
+function keepSpare(module: URL, child: ChildProcess): void {
+  child.unref();
+  child.channel?.unref();
+  spares.set(module.href, [...(spares.get(module.href) ?? []), child]);
+}
+
+function takeSpare(module: URL): ChildProcess | undefined {
+  const kept = spares.get(module.href) ?? [];
+  for (let child = kept.pop(); child !== undefined; child = kept.pop()) {
+    if (!child.connected || child.exitCode !== null || child.signalCode !== null) continue;
+    child.ref();
+    child.channel?.ref();
+    return child;
+  }
+  return undefined;
+}
