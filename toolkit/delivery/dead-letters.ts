@@ -6,7 +6,7 @@
  * never lost and never doubled.
  */
 import type { KafkaRecord } from "../kafka/record.ts";
-import { byteaArray } from "../postgres/bytea-array.ts";
+import { byteaArray } from "../postgres/binary-array.ts";
 import type { Queryable } from "../postgres/open.ts";
 import { storableText } from "../postgres/text.ts";
 
