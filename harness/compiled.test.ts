@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { compileChanged, compiledCommand, openMirror } from "./compiled.ts";
@@ -40,6 +40,18 @@ test("a program runs from its mirror, with what its neighbours say now", async (
   say('export const word: string = "another";\n');
   await mirror.update();
   expect(run().stdout).toBe("another\n");
+});
+
+test("what a program reads beside it is there, and as it is now", async () => {
+  const { mirror, program } = projectSaying("one");
+  const write = (text: string) => writeFileSync(join(dirname(program), "page.html"), text);
+  const seen = () => readFileSync(join(dirname(mirror.compiled(program) ?? ""), "page.html"), "utf8");
+  write("<p>one");
+  await mirror.update();
+  expect(seen()).toBe("<p>one");
+  write("<p>another");
+  await mirror.update();
+  expect(seen()).toBe("<p>another");
 });
 
 test("an error tells the line of the TypeScript", async () => {

@@ -2,16 +2,29 @@
  * The project's TypeScript as JavaScript beside node_modules, so that a process of a run starts in a third of the time
  * and CPU that a loader of TypeScript takes: a run starts up to a dozen, on a machine that it measures.
  *
- * The folder mirrors the project, file by file, and is made anew where a source's time of change differs. Where it cannot
+ * The folder mirrors the project, file by file, with what its programs read beside them, and is made anew where a
+ * source's time of change differs. Where it cannot
  * be made whole (an error of syntax, a folder that cannot be written) everything runs through tsx, which says why.
  */
 import { type ChildProcess, type ForkOptions, fork } from "node:child_process";
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** File systems keep times to less than this. */
 const sameTimeMs = 2;
+const compiledFiles = /(?<!\.test)\.ts$/;
+/** What a program reads by a path from its own. */
+const copiedFiles = /\.(html|css|js|sql)$/;
 
 interface Mirror {
   /** Brings it up to date; a matter of milliseconds when nothing has changed. Never rejects. */
@@ -61,12 +74,16 @@ export function openMirror(home: string, folders: readonly string[]): Mirror {
   return {
     async update() {
       try {
-        const sources = folders.flatMap((folder) => filesIn(join(home, folder), /(?<!\.test)\.ts$/));
-        const known = new Set(sources.map(made));
-        for (const file of filesIn(root, /\.js$/)) if (!known.has(file)) rmSync(file, { force: true });
-        const changed = sources.filter(
-          (source) => Math.abs((timeOf(made(source)) ?? 0) - (timeOf(source) ?? 0)) > sameTimeMs,
-        );
+        const all = (name: RegExp) => folders.flatMap((folder) => filesIn(join(home, folder), name));
+        const sources = all(compiledFiles);
+        const copied = all(copiedFiles);
+        const known = new Set([...sources, ...copied].map(made));
+        for (const file of filesIn(root, copiedFiles)) if (!known.has(file)) rmSync(file, { force: true });
+        const isChanged = (source: string) =>
+          Math.abs((timeOf(made(source)) ?? 0) - (timeOf(source) ?? 0)) > sameTimeMs;
+        for (const source of copied.filter(isChanged))
+          replace(made(source), readFileSync(source), timeOf(source));
+        const changed = sources.filter(isChanged);
         if (changed.length > 0) await compile(changed, home, root, made);
         isWhole = true;
       } catch {
@@ -113,18 +130,19 @@ async function compile(
         },
       ],
     });
-    for (const { path, contents } of outputFiles) {
-      mkdirSync(dirname(path), { recursive: true });
-      // Another harness may be doing the same.
-      const part = `${path}.${process.pid}`;
-      writeFileSync(part, contents);
-      const time = times.get(path);
-      if (time !== undefined) utimesSync(part, time / 1_000, time / 1_000);
-      renameSync(part, path);
-    }
+    for (const { path, contents } of outputFiles) replace(path, contents, times.get(path));
   } finally {
     await stop();
   }
+}
+
+function replace(path: string, contents: Uint8Array, timeMs: number | undefined): void {
+  mkdirSync(dirname(path), { recursive: true });
+  // Another harness may be doing the same.
+  const part = `${path}.${process.pid}`;
+  writeFileSync(part, contents);
+  if (timeMs !== undefined) utimesSync(part, timeMs / 1_000, timeMs / 1_000);
+  renameSync(part, path);
 }
 
 const timeOf = (file: string): number | undefined => statSync(file, { throwIfNoEntry: false })?.mtimeMs;

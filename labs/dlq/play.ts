@@ -12,7 +12,7 @@ import { Interrupted } from "../../harness/cannot-run.ts";
 import { conduct } from "../../harness/experiment.ts";
 import type { Lab } from "../../harness/lab.ts";
 import { openStack } from "../../harness/stack/choose.ts";
-import { stopAllOnExit } from "../../harness/stack/shutdown.ts";
+import { stopAllOnExit, stopAtExit } from "../../harness/stack/shutdown.ts";
 import { resolveSubject } from "../../harness/subject/resolve.ts";
 import { operator } from "../../toolkit/operator/command.ts";
 import lab from "./lab.ts";
@@ -30,6 +30,11 @@ async function play(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "sluice-play-"));
   const word = join(folder, "services");
   process.env.SLUICE_PLAY = word;
+  stopAtExit({
+    name: "its folder",
+    stop: async () => undefined,
+    stopNow: () => rmSync(folder, { recursive: true, force: true }),
+  });
   const say = (line: string) => void process.stdout.write(`${line}\n`);
   const stack = await openStack({ kind: "auto", env: process.env, onProgress: say });
   const { arms: _, ...quick } = lab.profiles.quick;
