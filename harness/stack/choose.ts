@@ -24,7 +24,8 @@ export interface StackOptions {
 export async function openStack(options: StackOptions): Promise<Stack> {
   const { env = process.env, onProgress = () => {}, benchmark = false, keep = false } = options;
   const { kind, why } = await chooseKind(options.kind, env);
-  onProgress(why);
+  // The external stack says it itself, when it knows whose the services are.
+  if (kind !== "external") onProgress(why);
   if (keep && kind !== "containers") onProgress(`note: --keep-stack does nothing for the ${kind} stack`);
   if (kind === "external") return openExternal({ env, why, onProgress });
   if (kind === "containers") {

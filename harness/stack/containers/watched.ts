@@ -88,6 +88,8 @@ export function watchedContainer(site: Site, spec: Watchable, id: string): Watch
       },
     };
     await until(stopped, { timeoutMs: (politeSeconds + 5) * 1_000, everyMs: 10 });
+    // The engine's news of it may come a moment later.
+    life.ended ??= "it was ended";
   };
   return {
     get version() {
