@@ -64,7 +64,6 @@ export async function openExternal(options: ExternalOptions): Promise<Stack> {
       ...(redis.direct === undefined ? { redis: redis.target } : {}),
     },
     env,
-    onProgress: options.onProgress,
   });
   const why = options.why + tellOwn(found);
   options.onProgress(why);
@@ -84,7 +83,7 @@ export async function openExternal(options: ExternalOptions): Promise<Stack> {
   if (first !== undefined) {
     throw new CannotRun(first, [
       ...others.map((other) => `also ${other}`),
-      "start the service, or correct the variable",
+      "start the service (one of docker-compose.yml: docker compose up -d --wait), or correct the variable",
       "or unset all three variables and let Sluice start the services (--stack auto)",
     ]);
   }

@@ -76,6 +76,8 @@ const bindingsOf = ({ HostConfig }: Described): readonly Binding[] =>
 export interface Found {
   readonly engine: Engine | undefined;
   readonly containers: readonly OwnContainer[];
+  /** How many seconds an engine was given that did not answer. */
+  readonly hungS?: number;
 }
 
 const none: Found = { engine: undefined, containers: [] };
@@ -85,21 +87,17 @@ export interface Search {
   readonly addresses: Partial<Readonly<Record<ServiceName, Target>>>;
   /** Where DOCKER_HOST is read. */
   readonly env: NodeJS.ProcessEnv;
-  readonly onProgress: StackProgress;
   readonly engine?: () => Promise<Engine>;
   readonly timeoutMs?: number;
 }
 
 /** Never rejects, and takes no time where there is no engine. Containers are only looked at. */
 export async function findComposeServices(search: Search): Promise<Found> {
-  const { addresses, env, onProgress, engine = () => findEngine(env), timeoutMs = lookMs } = search;
+  const { addresses, env, engine = () => findEngine(env), timeoutMs = lookMs } = search;
   if (Object.values(addresses).every(({ host }) => host !== "127.0.0.1")) return none;
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<Found>((resolve) => {
-    timer = setTimeout(() => {
-      onProgress(`note: the Docker engine did not answer within ${timeoutMs / 1_000} s; going on without it`);
-      resolve(none);
-    }, timeoutMs);
+    timer = setTimeout(() => resolve({ ...none, hungS: timeoutMs / 1_000 }), timeoutMs);
   });
   try {
     return await Promise.race([engine().then((it) => look(it, addresses)), tooLate]);
@@ -126,8 +124,9 @@ async function look(engine: Engine, addresses: Search["addresses"]): Promise<Fou
   return { engine, containers };
 }
 
-/** Completes the line that says which stack was taken; empty when none of it is ours. */
-export function tellOwn({ containers }: Found): string {
+/** Completes the line that says which stack was taken; empty when there is nothing to say. */
+export function tellOwn({ containers, hungS }: Found): string {
+  if (hungS !== undefined) return `; the Docker engine did not answer within ${hungS} s and is left out`;
   if (containers.length === 0) return "";
   const names = containers.map(({ service }) => service).join(", ");
   return `; ${names}: ${containers.length > 1 ? "containers" : "a container"} of docker-compose.yml, which labs may kill and restart`;
