@@ -1,5 +1,5 @@
 /** Opens the stack a user asked for, or the one that fits the machine. */
-import { type Availability, containersAvailable, openContainers } from "./containers/containers.ts";
+import type { Availability } from "./containers/containers.ts";
 import { missingVariables, openExternal, variables } from "./external.ts";
 import { openNative } from "./native/native.ts";
 import type { Stack, StackKind, StackProgress } from "./stack.ts";
@@ -24,18 +24,25 @@ export interface StackOptions {
 export async function openStack(options: StackOptions): Promise<Stack> {
   const { env = process.env, onProgress = () => {}, benchmark = false, keep = false } = options;
   const { kind, why } = await chooseKind(options.kind, env);
-  onProgress(why);
+  // The external stack says it itself, when it knows whose the services are.
+  if (kind !== "external") onProgress(why);
   if (keep && kind !== "containers") onProgress(`note: --keep-stack does nothing for the ${kind} stack`);
   if (kind === "external") return openExternal({ env, why, onProgress });
-  if (kind === "containers") return openContainers({ why, onProgress, benchmark, keep });
+  if (kind === "containers") {
+    const { openContainers } = await containerStack();
+    return openContainers({ why, onProgress, benchmark, keep });
+  }
   return openNative({ env, why, onProgress, benchmark });
 }
+
+/** Loaded only for those who need it: Testcontainers alone takes more than half a second. */
+const containerStack = () => import("./containers/containers.ts");
 
 /** Which kind, and why in one line. The line names variables, never their values: those hold passwords. */
 export async function chooseKind(
   asked: StackKind | "auto",
   env: NodeJS.ProcessEnv,
-  available: () => Promise<Availability> = containersAvailable,
+  available: () => Promise<Availability> = async () => (await containerStack()).containersAvailable(),
 ): Promise<{ readonly kind: StackKind; readonly why: string }> {
   if (asked !== "auto") return { kind: asked, why: `${asked} stack: as asked` };
   const missing = missingVariables(env);

@@ -4,10 +4,13 @@
  * Workers reach PostgreSQL and Redis through proxies of the harness. Kafka cannot be put behind one from outside:
  * clients go to the addresses that the brokers themselves advertise. But a Kafka can have a listener for this very
  * purpose, which advertises a free port of this machine: KAFKA_WORKER_LISTENER names it, and the proxy opens there.
+ *
+ * What somebody else runs is never killed, paused or restarted. Containers of docker-compose.yml are: they are ours.
  */
 import { CannotRun } from "../cannot-run.ts";
 import { advertisedBrokers } from "./advertised.ts";
-import { type OpenLink, openLink } from "./link.ts";
+import { findComposeServices, tellOwn, watchComposeServices } from "./containers/compose-services.ts";
+import { type OpenLink, openLink, type Target } from "./link.ts";
 import { freePort } from "./ports.ts";
 import { kafkaAnswers, postgresAnswers, redisAnswers } from "./probes.ts";
 import { type Condition, messageOf, NotMet, until } from "./readiness.ts";
@@ -25,6 +28,7 @@ export const missingVariables = (env: NodeJS.ProcessEnv): readonly Variable[] =>
 
 export interface ExternalOptions {
   readonly env: NodeJS.ProcessEnv;
+  /** Why this kind was taken. The first line of progress, and the stack's `why`, add whose the services are. */
   readonly why: string;
   readonly onProgress: StackProgress;
   /** How long services may take to answer; 10,000 when absent: they may have been started a moment ago. */
@@ -53,17 +57,33 @@ export async function openExternal(options: ExternalOptions): Promise<Stack> {
   const redis = serviceUrl("REDIS_URL", env.REDIS_URL ?? "");
   const workerListener = (env[listenerVariable] ?? "").trim();
 
+  const found = await findComposeServices({
+    addresses: {
+      ...(kafkaBrokers.includes(",") ? {} : { kafka: targetOf(kafkaBrokers) }),
+      ...(database.direct === undefined ? { postgres: database.target } : {}),
+      ...(redis.direct === undefined ? { redis: redis.target } : {}),
+    },
+    env,
+  });
+  const why = options.why + tellOwn(found);
+  options.onProgress(why);
+  const kafka = kafkaAnswers(kafkaBrokers);
+  const ready = {
+    kafka: { what: kafka.what, probe: (withinMs: number) => kafka.probe(withinMs).then(() => "unknown") },
+    postgres: postgresAnswers(database.url, database.address),
+    redis: redisAnswers(redis.url, redis.address),
+  };
   const checks = await Promise.allSettled([
-    answers("KAFKA_BROKERS", kafkaAnswers(kafkaBrokers), timeoutMs, []),
-    answers("DATABASE_URL", postgresAnswers(database.url, database.address), timeoutMs, database.secrets),
-    answers("REDIS_URL", redisAnswers(redis.url, redis.address), timeoutMs, redis.secrets),
+    answers("KAFKA_BROKERS", ready.kafka, timeoutMs, []),
+    answers("DATABASE_URL", ready.postgres, timeoutMs, database.secrets),
+    answers("REDIS_URL", ready.redis, timeoutMs, redis.secrets),
   ] as const);
   const failures = checks.flatMap((check) => (check.status === "rejected" ? [messageOf(check.reason)] : []));
   const [first, ...others] = failures;
   if (first !== undefined) {
     throw new CannotRun(first, [
       ...others.map((other) => `also ${other}`),
-      "start the service, or correct the variable",
+      "start the service (one of docker-compose.yml: docker compose up -d --wait), or correct the variable",
       "or unset all three variables and let Sluice start the services (--stack auto)",
     ]);
   }
@@ -71,16 +91,20 @@ export async function openExternal(options: ExternalOptions): Promise<Stack> {
     check.status === "fulfilled" ? check.value : undefined,
   );
 
+  const own = await watchComposeServices(found, ready, options.onProgress);
   const links: Partial<Record<ServiceName, OpenLink>> = {};
-  if (database.direct === undefined) links.postgres = await openLinkTo(database, options.onProgress);
-  if (redis.direct === undefined) links.redis = await openLinkTo(redis, options.onProgress);
-  if (workerListener !== "") {
-    try {
+  const stop = async (): Promise<void> => {
+    for (const link of Object.values(links)) link.close();
+    await own.release();
+  };
+  try {
+    if (database.direct === undefined) links.postgres = await openLinkTo(database, options.onProgress);
+    if (redis.direct === undefined) links.redis = await openLinkTo(redis, options.onProgress);
+    if (workerListener !== "")
       links.kafka = await openKafkaLink(workerListener, options.onProgress, timeoutMs);
-    } catch (error) {
-      for (const link of Object.values(links)) link.close();
-      throw error;
-    }
+  } catch (error) {
+    await stop();
+    throw error;
   }
   const direct = { kafkaBrokers, databaseUrl: database.url, redisUrl: redis.url };
   const whyUnlinked: Partial<Record<ServiceName, string>> = {
@@ -94,7 +118,7 @@ export async function openExternal(options: ExternalOptions): Promise<Stack> {
   };
   return {
     kind: "external",
-    why: options.why,
+    why,
     lasts: true,
     versions: { kafka: "unknown", postgres: String(postgresVersion), redis: String(redisVersion) },
     direct,
@@ -107,25 +131,23 @@ export async function openExternal(options: ExternalOptions): Promise<Stack> {
     cannot: (action, service) =>
       action === "cut" || action === "stall"
         ? whyUnlinked[service]
-        : `${notOurs(action)} a ${service} that somebody else runs`,
-    pause: (service) => refuse("pause", service),
-    resume: (service) => refuse("pause", service),
-    kill: (service) => refuse("kill", service),
-    restart: (service) => refuse("restart", service),
-    processIds: () => [],
-    stop: async () => {
-      for (const link of Object.values(links)) link.close();
-    },
+        : own.container(service) === undefined
+          ? notOurs(action, service)
+          : undefined,
+    pause: (service) => own.container(service)?.pause() ?? refuse("pause", service),
+    resume: (service) => own.container(service)?.resume() ?? refuse("pause", service),
+    kill: (service) => own.container(service)?.kill() ?? refuse("kill", service),
+    restart: (service) => own.container(service)?.restart() ?? refuse("restart", service),
+    processIds: own.processIds,
+    stop,
   };
 }
 
-const notOurs = (action: StackAction): string => `the harness does not ${action}`;
+const notOurs = (action: StackAction, service: ServiceName): string =>
+  `the harness does not ${action} a ${service} that somebody else runs`;
 
-function refuse(action: StackAction, service: ServiceName): Promise<never> {
-  return Promise.reject(
-    new Error(`${notOurs(action)} a ${service} that somebody else runs; ask cannot() first`),
-  );
-}
+const refuse = (action: StackAction, service: ServiceName): Promise<never> =>
+  Promise.reject(new Error(`${notOurs(action, service)}; ask cannot() first`));
 
 async function answers<T>(
   variable: Variable,
@@ -167,8 +189,7 @@ async function openKafkaLink(
       ...remedies,
       `or unset ${listenerVariable}: workers then reach Kafka directly, and what needs a cut stays unknown`,
     ]);
-  const [, host = "", port = ""] = /^(.+):(\d{1,5})$/.exec(brokerList(listener)) ?? [];
-  const target = { host, port: Number(port) };
+  const target = targetOf(brokerList(listener));
   const brokers = await advertisedBrokers(target, timeoutMs).catch((error: unknown) => {
     throw refuse(`does not answer as a Kafka (${messageOf(error)})`, "correct it, or start the broker");
   });
@@ -189,6 +210,12 @@ async function openKafkaLink(
       "end the other run that uses this Kafka, or whatever holds the port (ss -ltnp)",
     );
   }
+}
+
+/** @param address a `host:port` */
+function targetOf(address: string): Target {
+  const [, host = "", port = ""] = /^(.+):(\d{1,5})$/.exec(address) ?? [];
+  return { host, port: Number(port) };
 }
 
 /** @throws CannotRun when it is not a list of host:port */

@@ -10,7 +10,7 @@ import type { OpenLink } from "../link.ts";
 import { freePort } from "../ports.ts";
 import { stopAtExit } from "../shutdown.ts";
 import { type ServiceName, type Stack, type StackProgress, serviceNames } from "../stack.ts";
-import { type RunningContainer, type Site, startContainer } from "./container.ts";
+import { startContainer } from "./container.ts";
 import { type Engine, findEngine } from "./engine.ts";
 import { explained } from "./errors.ts";
 import { type Guard, guardRun } from "./guard.ts";
@@ -19,6 +19,7 @@ import { keepLabel, reviveKept, tellHowToEnd } from "./keep.ts";
 import { labelsOf, type Owner, removeRun, sweepContainers, thisOwner } from "./labels.ts";
 import { missingImages, pullImages, whyNotPullable } from "./pull.ts";
 import { type Access, newPassword, serviceSpec } from "./services.ts";
+import type { RunningContainer, Site } from "./watched.ts";
 
 export interface ContainerOptions {
   /** Why this kind was taken; becomes the stack's `why`. */

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { type ContainerRuntimeClient, getContainerRuntimeClient } from "testcontainers";
+import type { ContainerRuntimeClient } from "testcontainers";
 import { CannotRun } from "../../cannot-run.ts";
 import { messageOf } from "../readiness.ts";
 
@@ -162,6 +162,8 @@ async function answer(name: string): Promise<ContainerRuntimeClient> {
     timer = setTimeout(() => reject(new CannotRun(reason, remedies)), answerTimeoutMs);
   });
   try {
+    // Loaded only now: it takes more than half a second, and most questions end before.
+    const { getContainerRuntimeClient } = await import("testcontainers");
     return await Promise.race([getContainerRuntimeClient(), tooLate]);
   } catch (error) {
     throw error instanceof CannotRun ? error : new CannotRun(what, remedies);

@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { openLink } from "../link.ts";
 import { messageOf } from "../readiness.ts";
 import { type ServiceName, serviceNames } from "../stack.ts";
-import { type Site, watchedContainer } from "./container.ts";
 import { type Kept, keptStacks, removeRun } from "./labels.ts";
 import { type Access, serviceSpec } from "./services.ts";
+import { type Site, watchedContainer } from "./watched.ts";
 
 export const tellHowToEnd =
   'kept for the next run with --keep-stack; remove it with: docker rm -fv $(docker ps -aq --filter "label=sluice.kept")';

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { kafkaSettings, postgresSettings, redisSettings } from "../settings.ts";
 import { serviceNames } from "../stack.ts";
+import { composeLabel } from "./compose-services.ts";
 import { images } from "./images.ts";
 import { kafkaEnvironment, serviceSpec } from "./services.ts";
 
@@ -19,6 +20,10 @@ const unquoted = (word: string): string => word.replace(/^"(.*)"$/, "$1");
 describe("docker-compose.yml", () => {
   it.each(serviceNames)("has the pinned image of %s", (service) => {
     expect(/^ {4}image: (\S+)$/m.exec(section(service))?.[1]).toBe(images[service]);
+  });
+
+  it.each(serviceNames)("has the label by which %s is known as ours", (service) => {
+    expect(section(service)).toContain(`      ${composeLabel}: "${service}"\n`);
   });
 
   it("has every setting a lab relies on", () => {

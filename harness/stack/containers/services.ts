@@ -35,6 +35,13 @@ export interface ServiceSpec {
   readonly worker: string;
 }
 
+/** For people, and how long a start may take. */
+export const patience: Readonly<Record<ServiceName, Pick<ServiceSpec, "title" | "startTimeoutMs">>> = {
+  kafka: { title: "Kafka", startTimeoutMs: 90_000 },
+  postgres: { title: "PostgreSQL", startTimeoutMs: 60_000 },
+  redis: { title: "Redis", startTimeoutMs: 30_000 },
+};
+
 export const newPassword = (): string => randomBytes(18).toString("base64url");
 
 /**
@@ -56,7 +63,7 @@ function kafka(access: Access, host: string, benchmark: boolean): ServiceSpec {
   const worker = `127.0.0.1:${access.proxyPort}`;
   const answers = kafkaAnswers(direct);
   return {
-    title: "Kafka",
+    ...patience.kafka,
     image: images.kafka,
     environment: {
       CLUSTER_ID: "5L6g3nShT-eMCtK--X86sw",
@@ -86,7 +93,6 @@ function kafka(access: Access, host: string, benchmark: boolean): ServiceSpec {
       { container: 9093, host: access.servicePort },
     ],
     ready: { what: answers.what, probe: (withinMs) => answers.probe(withinMs).then(() => kafkaVersion) },
-    startTimeoutMs: 90_000,
     direct,
     worker,
   };
@@ -109,7 +115,7 @@ function postgres(access: Access, host: string, benchmark: boolean): ServiceSpec
     ...(benchmark ? { shared_buffers: "512MB", max_wal_size: "4GB" } : {}),
   };
   return {
-    title: "PostgreSQL",
+    ...patience.postgres,
     image: images.postgres,
     environment: {
       POSTGRES_PASSWORD: access.password,
@@ -119,7 +125,6 @@ function postgres(access: Access, host: string, benchmark: boolean): ServiceSpec
     files: {},
     ports: [{ container: 5432, host: access.servicePort }],
     ready: postgresAnswers(url(address), address),
-    startTimeoutMs: 60_000,
     direct: url(address),
     worker: url(`127.0.0.1:${access.proxyPort}`),
   };
@@ -131,7 +136,7 @@ function redis(access: Access, host: string): ServiceSpec {
   const settings: Settings = { requirepass: access.password, dir: "/data", ...redisSettings };
   const file = "/usr/local/etc/redis/redis.conf";
   return {
-    title: "Redis",
+    ...patience.redis,
     image: images.redis,
     environment: {},
     // A file, because every process list of the engine's machine shows arguments.
@@ -143,7 +148,6 @@ function redis(access: Access, host: string): ServiceSpec {
     },
     ports: [{ container: 6379, host: access.servicePort }],
     ready: redisAnswers(url(address), address),
-    startTimeoutMs: 30_000,
     direct: url(address),
     worker: url(`127.0.0.1:${access.proxyPort}`),
   };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { logLines } from "./container.ts";
+import { logLines } from "./watched.ts";
 
 const frame = (text: string, stream = 1): Buffer => {
   const header = Buffer.alloc(8);
