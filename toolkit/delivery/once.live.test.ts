@@ -8,7 +8,6 @@ import { sharedStack } from "../../harness/testing.ts";
 import { until } from "../../harness/until.ts";
 import { ensureSchema } from "../postgres/ensure-schema.ts";
 import { type Database, inTransaction, openPostgres, type Queryable } from "../postgres/open.ts";
-import { deleteExpiredKeys } from "./expire-keys.ts";
 import { idempotencyKeysSchema, type KeyedCall, once, onceEach } from "./once.ts";
 import { payloadHash } from "./payload-hash.ts";
 
@@ -22,7 +21,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await db?.query("DROP TABLE idempotency_keys, once_effects");
+  await db?.query("DROP TABLE idempotency_keys, idempotency_keys_sweep, once_effects");
   await db?.end();
 });
 
@@ -159,30 +158,5 @@ describe("onceEach", () => {
     );
     await expect(batch).rejects.toThrow("0 outcomes for 1 calls");
     expect((await payOnce("k")).kind).toBe("done");
-  });
-});
-
-describe("deleteExpiredKeys", () => {
-  test("deletes the oldest expired keys, at most as many as it may, and no younger one", async () => {
-    for (const key of ["old", "older", "young"]) await payOnce(key);
-    await db.query(
-      `UPDATE idempotency_keys SET created_at = created_at - CASE key WHEN 'old' THEN interval '2 hours' ELSE interval '3 hours' END
-       WHERE key <> 'young'`,
-    );
-    const options = { olderThanMs: 3_600_000, limit: 1 };
-    const keys = async () =>
-      (await db.query<{ key: string }>("SELECT key FROM idempotency_keys ORDER BY 1")).rows.map(
-        ({ key }) => key,
-      );
-    expect(await deleteExpiredKeys(db, options)).toBe(1);
-    expect(await keys()).toEqual(["old", "young"]);
-    expect(await deleteExpiredKeys(db, options)).toBe(1);
-    expect(await deleteExpiredKeys(db, options)).toBe(0);
-    expect(await keys()).toEqual(["young"]);
-  });
-
-  test("refuses a limit or an age that makes no sense", async () => {
-    await expect(deleteExpiredKeys(db, { olderThanMs: -1 })).rejects.toThrow(RangeError);
-    await expect(deleteExpiredKeys(db, { olderThanMs: 1, limit: 0 })).rejects.toThrow(RangeError);
   });
 });

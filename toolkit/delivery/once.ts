@@ -9,19 +9,33 @@
  *
  * Not guaranteed: effects outside of this transaction (a call to a service, another database) may happen again; and a
  * key that was cleaned away (`deleteExpiredKeys`) is forgotten, so keep keys for longer than duplicates can come.
+ *
+ * The table has 16 bytes of each key: a UUID as it is, of any other string a hash (`keyUuid`). Two keys are as unlikely
+ * to collide as two random UUIDs, and when they do their payloads tell: the second is a `conflict`, and not swallowed
+ * as a duplicate. Only when both the keys' hashes and the payloads are equal would it be.
  */
-import { byteaArray, textArray } from "../postgres/binary-array.ts";
+import { byteaArray, uuidArray } from "../postgres/binary-array.ts";
 import type { Queryable } from "../postgres/open.ts";
+import { keyUuid } from "./key-uuid.ts";
 
-/** Run it with `ensureSchema` at the start of a worker. */
+/**
+ * Run it with `ensureSchema` at the start of a worker.
+ *
+ * There is one index, since each costs every key: `deleteExpiredKeys` finds the old ones without. Its place in the
+ * table is the row of `idempotency_keys_sweep`.
+ */
 export const idempotencyKeysSchema = `
   CREATE TABLE IF NOT EXISTS idempotency_keys (
-    key          text        COLLATE "C" PRIMARY KEY,
+    key          uuid        PRIMARY KEY,
+    created_at   timestamptz NOT NULL DEFAULT statement_timestamp(),
     payload_hash bytea       NOT NULL,
-    outcome      jsonb,
-    created_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+    outcome      jsonb
   );
-  CREATE INDEX IF NOT EXISTS idempotency_keys_age ON idempotency_keys (created_at);`;
+  CREATE TABLE IF NOT EXISTS idempotency_keys_sweep (
+    only_row   boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    next_block bigint  NOT NULL DEFAULT 0
+  );
+  INSERT INTO idempotency_keys_sweep DEFAULT VALUES ON CONFLICT DO NOTHING;`;
 
 /** What came of a call. `conflict`: the key was used before with another payload, and nothing was done. */
 export type Once<Outcome> =
@@ -29,7 +43,7 @@ export type Once<Outcome> =
   | { readonly kind: "duplicate"; readonly outcome: Outcome }
   | { readonly kind: "conflict" };
 
-/** Who asks for an effect: the key, and the hash of the payload it was first used with (see `payloadHash`). */
+/** Who asks for an effect: the key, any string, and the hash of the payload it was first used with (see `payloadHash`). */
 export interface KeyedCall {
   readonly key: string;
   readonly payloadHash: Uint8Array;
@@ -73,13 +87,13 @@ export async function onceEach<Call extends KeyedCall, Outcome>(
 ): Promise<Once<Outcome>[]> {
   const { keys, keyOf } = foldByKey<Call, Outcome>(calls);
   await claimOrRecall(client, keys);
-  const fresh = [...keys.values()].filter(({ known }) => known === undefined);
+  const fresh = keys.filter(({ known }) => known === undefined);
   const freshCalls = fresh.map(({ call }) => call);
   const outcomes = fresh.length === 0 ? [] : await effect(client, freshCalls);
   if (outcomes !== undefined && outcomes.length !== fresh.length) {
     throw new RangeError(`the effect gave ${outcomes.length} outcomes for ${fresh.length} calls`);
   }
-  if (outcomes !== undefined && fresh.length > 0) await keep(client, freshCalls, outcomes);
+  if (outcomes !== undefined && fresh.length > 0) await keep(client, fresh, outcomes);
   fresh.forEach((key, i) => {
     key.outcome = (outcomes?.[i] ?? null) as Outcome;
   });
@@ -88,6 +102,8 @@ export async function onceEach<Call extends KeyedCall, Outcome>(
 
 /** A key of the batch. */
 interface Key<Call, Outcome> {
+  /** As the table has it. */
+  readonly uuid: string;
   /** The first call with it, and its place in the batch: the others are its duplicates or conflicts. */
   readonly call: Call;
   readonly at: number;
@@ -102,19 +118,23 @@ interface Known<Outcome> {
   readonly outcome: Outcome;
 }
 
-/** The keys of the batch in the order they first came, and the key of each call: a look at a map for each call, once. */
+/**
+ * The keys of the batch in the order they first came, and the key of each call: a look at a map for each call, once.
+ * By their UUIDs, so that a collision within the batch is a conflict like one with the table.
+ */
 function foldByKey<Call extends KeyedCall, Outcome>(
   calls: readonly Call[],
-): { readonly keys: Map<string, Key<Call, Outcome>>; readonly keyOf: readonly Key<Call, Outcome>[] } {
+): { readonly keys: readonly Key<Call, Outcome>[]; readonly keyOf: readonly Key<Call, Outcome>[] } {
   const keys = new Map<string, Key<Call, Outcome>>();
   const keyOf = calls.map((call, at) => {
-    const before = keys.get(call.key);
+    const uuid = keyUuid(call.key);
+    const before = keys.get(uuid);
     if (before !== undefined) return before;
-    const key = { call, at, known: undefined, outcome: undefined };
-    keys.set(call.key, key);
+    const key = { uuid, call, at, known: undefined, outcome: undefined };
+    keys.set(uuid, key);
     return key;
   });
-  return { keys, keyOf };
+  return { keys: [...keys.values()], keyOf };
 }
 
 function resultOf<Call extends KeyedCall, Outcome>(
@@ -131,67 +151,75 @@ function resultOf<Call extends KeyedCall, Outcome>(
 /** Claims what can be claimed; what was there is `known` afterwards. */
 async function claimOrRecall<Call extends KeyedCall, Outcome>(
   client: Queryable,
-  keys: ReadonlyMap<string, Key<Call, Outcome>>,
+  keys: readonly Key<Call, Outcome>[],
 ): Promise<void> {
-  let open: readonly KeyedCall[] = [...keys.values()].map(({ call }) => call);
-  // More than one round only when a key was cleaned away between the claim and the look.
+  let open = keys;
+  // Another round only for keys that were committed while the statement ran: it waited for them and does not see them.
   while (open.length > 0) {
-    const taken = await claim(client, open);
-    const found = await recall<Outcome>(client, taken);
-    for (const [key, known] of found) (keys.get(key) as Key<Call, Outcome>).known = known;
-    open = taken.filter(({ key }) => !found.has(key));
+    const taken = await claim<Call, Outcome>(client, open);
+    open = open.filter((key) => {
+      const row = taken.get(key.uuid);
+      if (row === undefined) return false;
+      if (row.payload_hash === null) return true;
+      key.known = { payloadHash: row.payload_hash, outcome: row.outcome };
+      return false;
+    });
   }
 }
 
-/** Inserts the keys that are not there; gives the others. Waits for transactions that hold one of them. */
-async function claim(client: Queryable, calls: readonly KeyedCall[]): Promise<readonly KeyedCall[]> {
-  const { rows } = await client.query<{ keys: string[] | null }>({
+/** Of a key that was not claimed; no hash: it is not in the statement's snapshot. */
+interface TakenRow<Outcome> {
+  readonly key: string;
+  readonly payload_hash: Buffer | null;
+  readonly outcome: Outcome;
+}
+
+/**
+ * Inserts the keys that are not there; gives the others. Waits for transactions that hold one of them. Both in one
+ * statement, since each costs a turn of a thread that has other batches to send.
+ */
+async function claim<Call extends KeyedCall, Outcome>(
+  client: Queryable,
+  keys: readonly Key<Call, Outcome>[],
+): Promise<ReadonlyMap<string, TakenRow<Outcome>>> {
+  const { rows } = await client.query<TakenRow<Outcome>>({
     name: "claim idempotency keys",
-    // The client finds the keys that are missing among the claimed: to look for them here takes five times as long.
+    // As an array and apart (OFFSET 0): as a join, the rows of a table without statistics might all be read.
     text: `
       WITH claimed AS (
         INSERT INTO idempotency_keys (key, payload_hash)
-        SELECT unnest($1::text[]) COLLATE "C" AS key, unnest($2::bytea[])
+        SELECT unnest($1::uuid[]) AS key, unnest($2::bytea[])
         ORDER BY key
         ON CONFLICT (key) DO NOTHING
         RETURNING key
+      ), taken AS MATERIALIZED (
+        SELECT key FROM unnest($1::uuid[]) AS asked (key) WHERE key NOT IN (SELECT key FROM claimed)
       )
-      SELECT json_agg(key) AS keys FROM claimed HAVING count(*) < cardinality($1::text[])`,
-    values: [textArray(calls.map(({ key }) => key)), byteaArray(calls.map(({ payloadHash }) => payloadHash))],
+      SELECT key, payload_hash, outcome
+      FROM taken LEFT JOIN (
+        SELECT key, payload_hash, outcome FROM idempotency_keys
+        WHERE key = ANY (ARRAY (SELECT key FROM taken))
+        OFFSET 0
+      ) AS seen USING (key)`,
+    values: [uuidsOf(keys), byteaArray(keys.map(({ call }) => call.payloadHash))],
   });
-  const [some] = rows;
-  if (some === undefined) return [];
-  const claimed = new Set(some.keys);
-  return calls.filter(({ key }) => !claimed.has(key));
-}
-
-async function recall<Outcome>(
-  client: Queryable,
-  calls: readonly KeyedCall[],
-): Promise<Map<string, Known<Outcome>>> {
-  if (calls.length === 0) return new Map();
-  const { rows } = await client.query<{ key: string; payload_hash: Buffer; outcome: Outcome }>({
-    name: "recall idempotency keys",
-    text: "SELECT key, payload_hash, outcome FROM idempotency_keys WHERE key = ANY($1::text[])",
-    values: [textArray(calls.map(({ key }) => key))],
-  });
-  return new Map(rows.map(({ key, payload_hash, outcome }) => [key, { payloadHash: payload_hash, outcome }]));
+  return new Map(rows.map((row) => [row.key, row]));
 }
 
 async function keep(
   client: Queryable,
-  calls: readonly KeyedCall[],
+  keys: readonly { readonly uuid: string }[],
   outcomes: readonly unknown[],
 ): Promise<void> {
   await client.query({
     name: "keep idempotent outcomes",
     text: `
       UPDATE idempotency_keys SET outcome = kept.outcome
-      FROM unnest($1::text[], $2::jsonb[]) AS kept (key, outcome)
+      FROM unnest($1::uuid[], $2::jsonb[]) AS kept (key, outcome)
       WHERE idempotency_keys.key = kept.key`,
-    values: [
-      textArray(calls.map(({ key }) => key)),
-      outcomes.map((outcome) => JSON.stringify(outcome ?? null)),
-    ],
+    values: [uuidsOf(keys), outcomes.map((outcome) => JSON.stringify(outcome ?? null))],
   });
 }
+
+const uuidsOf = (keys: readonly { readonly uuid: string }[]): Buffer =>
+  uuidArray(keys.map(({ uuid }) => uuid));

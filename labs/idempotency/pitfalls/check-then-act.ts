@@ -28,7 +28,7 @@ await payOnce({
       const known = new Map(rows.map((row) => [row.key, row.payload_hash]));
       const { fresh, conflicts } = newAndConflicting(calls, known);
       await connection.query(
-        "INSERT INTO idempotency_keys (key, payload_hash) SELECT * FROM unnest($1::text[], $2::bytea[])",
+        "INSERT INTO idempotency_keys (key, payload_hash) SELECT * FROM unnest($1::uuid[], $2::bytea[])",
         [fresh.map(({ key }) => key), fresh.map(({ payloadHash }) => payloadHash)],
       );
       if (fresh.length > 0) await parts.spend(connection, fresh);
