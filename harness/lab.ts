@@ -13,6 +13,8 @@ export interface LoadPhase {
   readonly name: string;
   readonly forMs: number;
   readonly perSecond: number;
+  /** Healthy events alone: for code and servers that have only just begun. */
+  readonly healthy?: true;
 }
 
 export interface Load {

@@ -64,6 +64,19 @@ describe("the plan of a load", () => {
     expect(plan.at(100)).toMatchObject({ index, partition });
   });
 
+  test("a phase of healthy events has neither malformed ones nor trouble, and the others have both", () => {
+    const phase = { name: "p", forMs: 1_000, perSecond: 500 };
+    const phases = [phase, { ...phase, healthy: true as const }, phase];
+    const trouble = [{ name: "refused", oneIn: 10, status: 422 as const, times: 1 }];
+    const plan = planMessages(7, { ...load, phases, malformedOneIn: 10, trouble }, 4);
+    const poisoned = Array.from({ length: plan.length }, (_, i) => plan.at(i)).filter(
+      (one) => one.malformation !== undefined || one.trouble !== undefined,
+    );
+    const inPhase = (p: number) => poisoned.filter(({ index }) => Math.floor(index / 500) === p).length;
+    expect(inPhase(1)).toBe(0);
+    for (const p of [0, 2]) expect(inPhase(p)).toBeGreaterThan(50);
+  });
+
   test("an account keeps its partition, and all partitions are used", () => {
     const plan = planMessages(3, load, 4);
     const partitionOf = new Map<string, number>();

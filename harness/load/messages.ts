@@ -81,8 +81,13 @@ const paddingAlphabet = [
 
 /** Plans all messages of a load. Partitions follow Kafka's default partitioner (murmur2 of the key). */
 export function planMessages(seed: number, load: Load, partitions: number): Plan {
-  const due = dueTimes(schedule(load.phases));
+  const phases = schedule(load.phases);
+  const due = dueTimes(phases);
   const { length } = due;
+  /** 1 for a message of a phase of healthy ones. */
+  const healthy = new Uint8Array(length);
+  for (const [p, { first, count }] of phases.entries())
+    if (load.phases[p]?.healthy === true) healthy.fill(1, first, first + count);
   const accounts = Array.from({ length: load.accounts }, (_, i) => `acct-${String(i).padStart(4, "0")}`);
   const partitionOf = accounts.map((account) => partitionOfKey(account, partitions));
   const account = new Uint16Array(length);
@@ -118,14 +123,14 @@ export function planMessages(seed: number, load: Load, partitions: number): Plan
     const random = randomFor(seed, i);
     const a = integer(random, 0, load.accounts - 1);
     account[i] = a;
-    if (load.malformedOneIn > 0 && random() * load.malformedOneIn < 1) {
+    if (load.malformedOneIn > 0 && healthy[i] === 0 && random() * load.malformedOneIn < 1) {
       kind[i] = 1 + allMalformations.indexOf(malformationAt(malformed, load));
       malformed += 1;
     } else {
       nextSequence[a] = (nextSequence[a] ?? 0) + 1;
       sequence[i] = nextSequence[a] ?? 0;
       for (const [t, { oneIn }] of troubles.entries()) {
-        if (random() * oneIn < 1) trouble[i] ||= 1 + t;
+        if (random() * oneIn < 1 && healthy[i] === 0) trouble[i] ||= 1 + t;
       }
     }
   }
