@@ -27,7 +27,7 @@ export default defineConfig({
           include: ["{toolkit,harness}/**/*.live.test.ts", "labs/*/{solution,pitfalls}.live.test.ts"],
           exclude: ["harness/stack/leftovers.live.test.ts", "**/node_modules/**"],
           ...onServers,
-          maxWorkers: Number(process.env.LANES ?? 2),
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },

@@ -80,6 +80,20 @@ test("neither an abort nor a close ends what was released before", async () => {
   expect((await start(module).asked()).pid).toBe(pid);
 });
 
+test("a process that is given out again and again gathers no listeners", async () => {
+  const module = program("again");
+  const warnings: Error[] = [];
+  const warn = (warning: Error) => warnings.push(warning);
+  process.on("warning", warn);
+  for (let i = 0; i < 15; i += 1) {
+    const { child, asked } = start(module);
+    expect((await asked()).orders).toBe(i + 1);
+    child.release();
+  }
+  process.off("warning", warn);
+  expect(warnings).toEqual([]);
+});
+
 test("a spare that died meanwhile is not given out", async () => {
   const module = program("died");
   const one = start(module);

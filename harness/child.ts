@@ -33,15 +33,21 @@ export interface ChildOptions<From extends object> {
 
 type Failed = { readonly type: "failed"; readonly text: string };
 
+interface Forked {
+  readonly child: ChildProcess;
+  readonly exited: Promise<void>;
+}
+
 /** Released ones, by module. */
-const spares = new Map<string, ChildProcess[]>();
+const spares = new Map<string, Forked[]>();
 
 export function startChild<To extends object, From extends { readonly type: string }>(
   options: ChildOptions<Exclude<From, Failed>>,
 ): Child<To> {
   const { name, module, signal, onMessage } = options;
   signal?.throwIfAborted();
-  const child = takeSpare(module) ?? forkChild(module);
+  const forked = takeSpare(module) ?? forkChild(module);
+  const { child, exited } = forked;
   let trouble: string | undefined;
   let isReleased = false;
   let lose: (error: Error) => void = () => undefined;
@@ -58,7 +64,6 @@ export function startChild<To extends object, From extends { readonly type: stri
     if (message.type === "failed") fail((message as Failed).text);
     else onMessage(message as Exclude<From, Failed>);
   };
-  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const ended = (code: number | null, by: string | null): void => fail(`it ended (${by ?? code})`);
   const kill = (): void => {
     child.kill("SIGKILL");
@@ -88,7 +93,7 @@ export function startChild<To extends object, From extends { readonly type: stri
       if (isReleased || trouble !== undefined) return;
       isReleased = true;
       letGo();
-      keepSpare(module, child);
+      keepSpare(module, forked);
     },
     async close() {
       if (isReleased) return;
@@ -99,26 +104,27 @@ export function startChild<To extends object, From extends { readonly type: stri
   };
 }
 
-function forkChild(module: URL): ChildProcess {
+function forkChild(module: URL): Forked {
   const child = forkProgram(fileURLToPath(module), {});
   child.on("error", () => undefined);
-  return child;
+  return { child, exited: new Promise((resolve) => child.once("exit", () => resolve())) };
 }
 
 /** It keeps no program from ending: it ends with the channel to it. */
-function keepSpare(module: URL, child: ChildProcess): void {
-  child.unref();
-  child.channel?.unref();
-  spares.set(module.href, [...(spares.get(module.href) ?? []), child]);
+function keepSpare(module: URL, forked: Forked): void {
+  forked.child.unref();
+  forked.child.channel?.unref();
+  spares.set(module.href, [...(spares.get(module.href) ?? []), forked]);
 }
 
-function takeSpare(module: URL): ChildProcess | undefined {
+function takeSpare(module: URL): Forked | undefined {
   const kept = spares.get(module.href) ?? [];
-  for (let child = kept.pop(); child !== undefined; child = kept.pop()) {
+  for (let forked = kept.pop(); forked !== undefined; forked = kept.pop()) {
+    const { child } = forked;
     if (!child.connected || child.exitCode !== null || child.signalCode !== null) continue;
     child.ref();
     child.channel?.ref();
-    return child;
+    return forked;
   }
   return undefined;
 }
