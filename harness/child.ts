@@ -6,6 +6,7 @@
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { forkProgram } from "./compiled.ts";
+import { stopAtExit } from "./stack/shutdown.ts";
 import { until } from "./until.ts";
 
 export interface Child<To extends object> {
@@ -40,6 +41,8 @@ interface Forked {
 
 /** Released ones, by module. */
 const spares = new Map<string, Forked[]>();
+// Before any run: what is registered first is stopped last, and a run that is stopped releases some.
+stopAtExit({ name: "processes kept for the next run", stop: endSpares, stopNow: killSpares });
 
 export function startChild<To extends object, From extends { readonly type: string }>(
   options: ChildOptions<Exclude<From, Failed>>,
@@ -110,7 +113,7 @@ function forkChild(module: URL): Forked {
   return { child, exited: new Promise((resolve) => child.once("exit", () => resolve())) };
 }
 
-/** It keeps no program from ending: it ends with the channel to it. */
+/** It keeps no program from ending, and ends with it. */
 function keepSpare(module: URL, forked: Forked): void {
   forked.child.unref();
   forked.child.channel?.unref();
@@ -127,4 +130,16 @@ function takeSpare(module: URL): Forked | undefined {
     return forked;
   }
   return undefined;
+}
+
+function killSpares(): readonly Forked[] {
+  const all = [...spares.values()].flat();
+  spares.clear();
+  for (const { child } of all) child.kill("SIGKILL");
+  return all;
+}
+
+/** Whoever looks when this program has ended finds none of them. */
+async function endSpares(): Promise<void> {
+  await Promise.all(killSpares().map(({ exited }) => exited));
 }
