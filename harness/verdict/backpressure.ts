@@ -144,8 +144,9 @@ export const recovers: Criterion = {
     if (waitingAt(last.startMs) < evidence.parameter("workerMaxInFlight")) {
       return { ...base, measured: null, verdict: "unknown", detail: "There was no backlog to work off." };
     }
-    // With the overhead before the load, which is the smaller one: what a busy host takes of a call excuses nothing here.
-    const capacityPerSecond = capacityOf(concurrency, first.servedMs, callOverheadMs);
+    // With the overhead beside the load, like every capacity; before the load where too few calls tell it.
+    const capacityPerSecond =
+      first.capacityPerSecond ?? capacityOf(concurrency, first.servedMs, callOverheadMs);
     const wanted = (recoveredShare * capacityPerSecond * recoveryWindowMs) / 1_000;
     let measured: number | null = null;
     let best = 0;
