@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -7,7 +7,10 @@ import { type Child, startChild } from "./child.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-child-"));
 const children: Child<object>[] = [];
-afterAll(() => Promise.all(children.map((child) => child.close())));
+afterAll(async () => {
+  await Promise.all(children.map((child) => child.close()));
+  rmSync(folder, { recursive: true });
+});
 
 /** A program that tells its process id and how many orders it has had, and dies when it is told to. */
 function program(name: string): URL {

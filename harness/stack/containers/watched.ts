@@ -1,5 +1,5 @@
 /** A service in a container that exists: awaited, paused, killed and started again on the same address and data. */
-import type { ProcessUsage } from "../../probe/processes.ts";
+import type { RunningServer } from "../native/server.ts";
 import { NotMet, until } from "../readiness.ts";
 import type { StackProgress } from "../stack.ts";
 import type { Engine } from "./engine.ts";
@@ -13,14 +13,8 @@ export interface Site {
   readonly stopping: () => boolean;
 }
 
-export interface RunningContainer {
-  readonly version: string;
-  pause(): Promise<void>;
-  resume(): Promise<void>;
-  kill(): Promise<void>;
-  restart(): Promise<void>;
-  /** It and its children as this machine's process ids; empty where the engine's processes cannot be seen from here. */
-  processIds(table?: readonly ProcessUsage[]): readonly number[];
+/** Its process ids are this machine's; there are none where the engine's processes cannot be seen from here. */
+export interface RunningContainer extends RunningServer {
   /** Stops listening for its end; the container itself is left as it is. */
   forget(): void;
 }
