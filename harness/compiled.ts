@@ -3,7 +3,8 @@
  * and CPU that a loader of TypeScript takes: a run starts up to a dozen, on a machine that it measures.
  *
  * The folder mirrors the project, file by file, with what its programs read beside them, and is made anew where a
- * source's time of change differs. Where it cannot be made whole (an error of syntax, a folder that cannot be written) everything runs through tsx, which says why.
+ * source's time of change differs. Where it cannot be made whole (an error of syntax, a folder that cannot be written)
+ * everything runs through tsx, which says why.
  */
 import { type ChildProcess, type ForkOptions, fork } from "node:child_process";
 import {
