@@ -46,8 +46,22 @@ it("makes it once for two that want it at the same time, and tells the one that 
   const other = createRun(cache);
   const { make, times } = maker();
   const said: string[] = [];
-  const say = (line: string) => void said.push(line);
-  const folders = await Promise.all([run, other].map((each) => storedFolder(cache, each, place, make, say)));
+  let tell = ignore;
+  const isTold = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  const say = (line: string): void => {
+    said.push(line);
+    tell();
+  };
+  // It lasts until the other one has said that it waits: how long either takes to come here is left to chance.
+  const makeSlowly = async (folder: string): Promise<void> => {
+    await make(folder);
+    await isTold;
+  };
+  const folders = await Promise.all(
+    [run, other].map((each) => storedFolder(cache, each, place, makeSlowly, say)),
+  );
   expect(folders).toEqual([target(), target()]);
   expect(times()).toBe(1);
   expect(said).toEqual([expect.stringContaining("waiting for another run")]);
