@@ -235,6 +235,8 @@ export interface Lab {
    * profile.
    */
   readonly proof?: Scenario;
+  /** A shorter one, without faults, for mistakes that show without any. Default: `proof`. */
+  readonly proofInCalm?: Scenario;
   /** The same for mistakes that show by time or volume only; needs the machine to itself. Default: `proof`. */
   readonly proofUnderLoad?: Scenario;
   readonly tables: readonly LabTable[];

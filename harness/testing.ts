@@ -126,14 +126,24 @@ export function provePitfalls(lab: AnyLab, pitfalls: Pitfalls): void {
   proveEach(lab, onSharedMachine, pitfalls);
 }
 
+/** The same in `proofInCalm`. */
+export function provePitfallsInCalm(lab: AnyLab, pitfalls: Pitfalls): void {
+  proveEach(lab, inCalm, pitfalls);
+}
+
 /** The same in `proofUnderLoad`, for a file that has the machine to itself. */
 export function provePitfallsUnderLoad(lab: AnyLab, pitfalls: Pitfalls): void {
   proveEach(lab, underLoad, pitfalls);
 }
 
 /** Which of its proofs a lab is proved with. */
-type Choice = <Proof>(of: { readonly proof?: Proof; readonly proofUnderLoad?: Proof }) => Proof | undefined;
+type Choice = <Proof>(of: {
+  readonly proof?: Proof;
+  readonly proofInCalm?: Proof;
+  readonly proofUnderLoad?: Proof;
+}) => Proof | undefined;
 const onSharedMachine: Choice = ({ proof }) => proof;
+const inCalm: Choice = ({ proof, proofInCalm }) => proofInCalm ?? proof;
 const underLoad: Choice = ({ proof, proofUnderLoad }) => proofUnderLoad ?? proof;
 
 function proveEach(lab: AnyLab, choice: Choice, pitfalls: Pitfalls): void {
@@ -150,7 +160,7 @@ function proveEach(lab: AnyLab, choice: Choice, pitfalls: Pitfalls): void {
 
 /** Declares the test that the lab's exercise, as a learner finds it, fails with verdicts that teach. */
 export function proveExercise(lab: AnyLab): void {
-  proveFailure(lab, onSharedMachine);
+  proveFailure(lab, inCalm);
 }
 
 /** The same for a lab whose exercise fails by time or volume only, in a file that has the machine to itself. */

@@ -70,16 +70,16 @@ const noJitter = "no jitter";
 const withBreaker = "with a breaker";
 
 /** Short, without faults, and without chance: what is measured here is the worker's own. */
-function calm(retry: RetrySettings, brownOutMs: number): Arm {
+function calm(retry: RetrySettings, brownOutMs: number, steadyMs = 1_500, afterMs = 1_300): Arm {
   return {
     name: noJitter,
     scenario: {
       load: {
         ...messages,
-        phases: phases(1_500, brownOutMs, 1_300),
+        phases: phases(steadyMs, brownOutMs, afterMs),
         trouble: [{ name: "fails three times", oneIn: 8, status: 503, times: 3 }],
       },
-      gateway: gateway(1_500, brownOutMs, 0),
+      gateway: gateway(steadyMs, brownOutMs, 0),
       faults: [],
       worker: {
         sessionTimeoutMs: 3_000,
@@ -156,8 +156,17 @@ const proof: Scenario = {
   worker: { ...quick.worker, retry: { ...quickRetry, maxAttempts: 3 } },
   settleMs: 5_000,
   limits: { minWaiting: 50 },
+};
+
+const proofInCalm: Scenario = {
+  ...proof,
+  load: { ...messages, phases: phases(300, 600, 300), trouble },
+  gateway: gateway(300, 600, 0),
+  faults: [],
+  worker: { ...quick.worker, retry: { ...quickRetry, maxAttempts: 3, baseMs: 300 } },
+  settleMs: 3_000,
   // A curve needs three waits.
-  arms: [calm({ ...quickRetry, baseMs: 300 }, 800)],
+  arms: [calm({ ...quickRetry, baseMs: 300 }, 800, 300, 500)],
 };
 
 /** Long waits, so many that whoever waits in a place of its own takes all of them. */
@@ -180,6 +189,7 @@ const lab: Lab = {
   partitions: 4,
   profiles: { quick, full },
   proof,
+  proofInCalm,
   proofUnderLoad,
   tables: [payments, deadLetters],
   criteria: [

@@ -1,9 +1,9 @@
-import { proveExercise, provePitfalls } from "../../harness/testing.ts";
+import { proveExercise, provePitfalls, provePitfallsInCalm } from "../../harness/testing.ts";
 import lab from "./lab.ts";
 
-provePitfalls(lab, [
+provePitfalls(lab, [["timer-in-memory", "durable"]]);
+provePitfallsInCalm(lab, [
   ["retry-at-once", "cadence"],
-  ["timer-in-memory", "durable"],
   ["retry-forever", "attempts-bounded"],
   ["linear", "exponential"],
   ["no-jitter", "no-herd"],

@@ -150,6 +150,17 @@ const proof: Scenario = {
 
 const effectTables = ["ledger", "declined"];
 
+/** Copies within a second, all of them: what is done twice without a kill is done twice at once. */
+const proofInCalm: Scenario = {
+  ...proof,
+  load: {
+    ...messages,
+    copies: copies(1_200),
+    phases: [{ name: "calm", forMs: 1_800, perSecond: 500 }],
+  },
+  faults: [],
+};
+
 const lab: Lab = {
   name: "idempotency",
   title: "duplicates ignored, one effect, budgets respected",
@@ -160,6 +171,7 @@ const lab: Lab = {
   partitions: 4,
   profiles: { quick, full },
   proof,
+  proofInCalm,
   tables: [decided("ledger"), decided("declined"), conflicts],
   watches: [accounts],
   criteria: [

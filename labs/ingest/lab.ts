@@ -117,6 +117,20 @@ const proof: Scenario = {
   settleMs: 4_000,
 };
 
+const proofInCalm: Scenario = {
+  ...proof,
+  load: {
+    ...messages,
+    malformedOneIn: 50,
+    phases: [
+      { name: "steady", forMs: 500, perSecond: 400 },
+      { name: "spike", forMs: 300, perSecond: 800 },
+      { name: "calm", forMs: 400, perSecond: 400 },
+    ],
+  },
+  faults: [],
+};
+
 /** A spike alone. */
 const proofUnderLoad: Scenario = {
   ...quick,
@@ -144,6 +158,7 @@ const lab: Lab = {
   partitions: 4,
   profiles: { quick, full },
   proof,
+  proofInCalm,
   proofUnderLoad,
   tables: [payments, rejected],
   criteria: [
