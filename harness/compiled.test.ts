@@ -1,5 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -70,6 +78,33 @@ test("an error of syntax in any file hands all to tsx, which names it; mended, a
   say('export const word: string = "two";\n');
   await mirror.update();
   expect(run().stdout).toBe("two\n");
+});
+
+test("a package that is one file needs no other, and is made anew after an install", async () => {
+  const home = mkdtempSync(join(tmpdir(), "sluice-mirror-"));
+  onTestFinished(() => rmSync(home, { recursive: true }));
+  const installed = join(home, "node_modules");
+  for (const folder of [join(home, "src"), installed]) mkdirSync(folder);
+  writeFileSync(join(home, "package.json"), '{"type": "module"}');
+  symlinkSync(join(modules, "pg"), join(installed, "pg"));
+  const program = join(home, "src", "program.ts");
+  writeFileSync(program, 'import pg from "pg";\nconsole.log(pg.escapeIdentifier("a"));\n');
+  const mirror = openMirror(home, ["src"], ["pg"]);
+  await mirror.update();
+  rmSync(join(installed, "pg"));
+  const compiled = mirror.compiled(program) ?? "";
+  expect(spawnSync(process.execPath, [compiled], { encoding: "utf8" })).toMatchObject({
+    stdout: '"a"\n',
+    stderr: "",
+  });
+  const bundle = join(installed, ".cache", "sluice", "packages", "pg.js");
+  truncateSync(bundle);
+  await mirror.update();
+  expect(readFileSync(bundle, "utf8")).toBe("");
+  symlinkSync(join(modules, "pg"), join(installed, "pg"));
+  writeFileSync(join(installed, ".package-lock.json"), "{}");
+  await mirror.update();
+  expect(readFileSync(bundle, "utf8")).not.toBe("");
 });
 
 test("only programs of the project are replaced in a command: all others are as the user wrote them", async () => {
