@@ -80,6 +80,7 @@ async function runWithArms(options: Omit<RunOptions, "scenario">): Promise<RunRe
       record: await run({
         ...options,
         scenario,
+        calibration: record.host.calibration,
         subject: subject === undefined ? options.subject : resolveSubject(options.lab.home, subject, []),
         folder: join(options.folder, "arms", name),
       }),

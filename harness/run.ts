@@ -36,6 +36,8 @@ const readyWithinMs = 30_000;
 /** Between the order to start and the first message: time for the order to arrive. */
 const leadMs = 150;
 
+type Calibration = RunRecord["host"]["calibration"];
+
 export interface RunOptions {
   readonly lab: Lab;
   readonly subject: Subject;
@@ -45,6 +47,8 @@ export interface RunOptions {
   /** When another number of kills was asked for than the profile has. */
   readonly kills?: number | undefined;
   readonly seed: number;
+  /** How fit the machine is, when that was measured a moment ago. */
+  readonly calibration?: Calibration;
   readonly stack: Stack;
   /** The run's own folder; made here. */
   readonly folder: string;
@@ -81,7 +85,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
   let gateway: AttachedGateway | undefined;
   const work = async (): Promise<RunRecord> => {
     try {
-      const calibration = await calibrate();
+      const calibration = options.calibration ?? (await calibrate());
       signal.throwIfAborted();
       onProgress({ step: "worker" });
       const order = {
@@ -176,7 +180,7 @@ interface Measuring extends RunOptions {
   readonly lost: AbortSignal;
   /** Aborted when the harness is being stopped. */
   readonly signal: AbortSignal;
-  readonly calibration: RunRecord["host"]["calibration"];
+  readonly calibration: Calibration;
 }
 
 async function measure(run: Measuring): Promise<RunRecord> {
