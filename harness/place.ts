@@ -9,7 +9,7 @@ import { until } from "./until.ts";
 
 export interface Place {
   readonly topic: string;
-  /** Takes the generator's first requests; workers do not know it. */
+  /** What the broker is warmed up with goes there; workers do not know it. */
   readonly warmUpTopic: string;
   readonly groupId: string;
   readonly redisPrefix: string;
@@ -52,7 +52,7 @@ export async function createPlace(stack: Stack, lab: Lab, runId: string): Promis
     createDatabase(stack, lab, databaseName),
     createTopics(admin, [
       { topic, numPartitions: lab.partitions },
-      { topic: warmUpTopic, numPartitions: 1 },
+      { topic: warmUpTopic, numPartitions: lab.partitions },
     ]),
   ]);
   if (connected.status === "fulfilled") database = connected.value;

@@ -96,7 +96,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
         seed: options.seed,
         load: scenario.load,
       };
-      preparing = prepareLoad(order, over.signal);
+      preparing = prepareLoad(order, over.signal, () => onProgress({ step: "warm-up" }));
       // Awaited below; it may fail while the gateway starts.
       preparing.catch(() => undefined);
       gateway = await attachGateway(scenario, options.seed, lab.partitions, over.signal);

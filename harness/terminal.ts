@@ -61,6 +61,8 @@ function lineOf({ step, atMs = 0, ofMs = 0, phase, sent = 0, committed = 0 }: Pr
       return "making a fresh database and topics";
     case "worker":
       return "calibrating; starting the worker and the load generator";
+    case "warm-up":
+      return "warming up the broker";
     case "read":
       return "stopping the worker, reading its tables";
     default: {

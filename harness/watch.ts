@@ -12,7 +12,7 @@ const sampleEveryMs = 250;
 
 /** Where a run is, for people. Rates and counts are so far. */
 export interface Progress {
-  readonly step: "place" | "worker" | "load" | "settle" | "read";
+  readonly step: "place" | "worker" | "warm-up" | "load" | "settle" | "read";
   readonly atMs?: number;
   readonly ofMs?: number;
   readonly phase?: string;

@@ -34,14 +34,20 @@ export interface RunningLoad {
   close(): Promise<void>;
 }
 
-/** Connected, and with its code compiled, on a machine that does much else. */
+/** Connected, and the broker warm, on a machine that does much else. */
 const readyWithinMs = 60_000;
 
 /**
- * Resolves when the generator is connected and warmed up. Its process is kept for the next load when this one is over.
+ * Resolves when the generator is connected and the broker is warm. Its process is kept for the next load when this one
+ * is over.
  * @param signal ends the load, and its process with it, whenever it is aborted
+ * @param onLongWarmUp called when the broker takes more than a moment to warm up
  */
-export async function prepareLoad(order: GeneratorOrder, signal?: AbortSignal): Promise<RunningLoad> {
+export async function prepareLoad(
+  order: GeneratorOrder,
+  signal?: AbortSignal,
+  onLongWarmUp?: () => void,
+): Promise<RunningLoad> {
   let planned: number | undefined;
   let ledger: LiveLedger | undefined;
   let finish: () => void = () => undefined;
@@ -53,6 +59,7 @@ export async function prepareLoad(order: GeneratorOrder, signal?: AbortSignal): 
     module: new URL("./generator.ts", import.meta.url),
     signal,
     onMessage(message) {
+      if (message.type === "warming-up") onLongWarmUp?.();
       if (message.type === "ready") planned = message.planned;
       if (message.type === "done") {
         child.release();

@@ -1,4 +1,5 @@
 /** Requests made ahead of the time at which they are due, so that only a write is left to do then. */
+import type { Load } from "../lab.ts";
 import type { Plan } from "./messages.ts";
 import { requestTimeoutMs } from "./produce.ts";
 import { type OutgoingRecord, produceRequest } from "./produce-request.ts";
@@ -39,6 +40,9 @@ export interface PreparerOptions {
   /** About what an event weighs. */
   readonly eventBytes: number;
 }
+
+/** The padding and what surrounds it; a tenth for escapes and characters of several bytes. */
+export const aboutEventBytes = ({ paddingLength }: Load): number => 400 + paddingLength * 1.1;
 
 /**
  * Makes the request that begins with message `first`.

@@ -4,7 +4,7 @@ import type { Load } from "../lab.ts";
 export interface GeneratorOrder {
   readonly brokers: string;
   readonly topic: string;
-  /** Takes the generator's own first requests. */
+  /** What the broker is warmed up with goes there; it has as many partitions. */
   readonly warmUpTopic: string;
   readonly partitions: number;
   readonly seed: number;
@@ -27,6 +27,7 @@ export interface Acknowledged {
 }
 
 export type FromGenerator =
+  | { readonly type: "warming-up" }
   | { readonly type: "ready"; readonly planned: number }
   | { readonly type: "acknowledged"; readonly requests: readonly Acknowledged[] }
   | { readonly type: "error"; readonly text: string }
