@@ -184,24 +184,6 @@ describe("one planted fault is found by its own criterion", () => {
     expect(of("survives-kill")).toMatchObject({ verdict: "fail", measured: null });
   });
 
-  test("what the broker took late cannot be held against the worker: fresh is unknown, and says how late", () => {
-    const late = (record: RunRecord) => {
-      const times = table(record, "effects").asSentCommittedMs;
-      for (let i = 0; i < times.length; i += 50) times[i] = (times[i] ?? 0) + 2_000;
-    };
-    const broker = ({ ledger }: RunRecord) => {
-      for (let i = 0; i < ledger.ackedMs.length; i += 50)
-        ledger.ackedMs[i] = (ledger.ackedMs[i] ?? 0) + 1_900;
-    };
-    expect(judged(late).of("fresh").verdict).toBe("fail");
-    const both = judged((record) => {
-      late(record);
-      broker(record);
-    }).of("fresh");
-    expect(both.verdict).toBe("unknown");
-    expect(both.detail).toContain("the broker itself");
-  });
-
   test("a slow hundredth fails fresh; one event in a thousand does not", () => {
     const slow = (oneIn: number) =>
       judged((record) => {
@@ -293,6 +275,70 @@ describe("a run that proved nothing is unknown", () => {
     expect(of("fresh").verdict).toBe("unknown");
     expect(of("fresh").detail).toContain("other programs used 60 %");
     expect(of("lossless").verdict).toBe("fail");
+  });
+});
+
+describe("a broker that was late itself", () => {
+  /** One event in `oneIn` of those sent before `untilMs` is acknowledged this much later. */
+  const lateBroker = (
+    { ledger }: RunRecord,
+    byMs: number,
+    oneIn = 50,
+    untilMs = Number.POSITIVE_INFINITY,
+  ) => {
+    for (let i = 0; i < ledger.ackedMs.length; i += oneIn)
+      if ((ledger.sentMs[i] ?? 0) < untilMs) ledger.ackedMs[i] = (ledger.ackedMs[i] ?? 0) + byMs;
+  };
+  const lateRows = (record: RunRecord) => {
+    const times = table(record, "effects").asSentCommittedMs;
+    for (let i = 0; i < times.length; i += 50) times[i] = (times[i] ?? 0) + 1_500;
+  };
+  const fresh = (plant: (record: RunRecord) => void) =>
+    judged((record) => {
+      lateRows(record);
+      plant(record);
+    }).of("fresh");
+
+  test("a failure in time is unknown, and says how late the broker was", () => {
+    const verdict = fresh((record) => lateBroker(record, 400));
+    expect(verdict.verdict).toBe("unknown");
+    expect(verdict.detail).toContain("the broker itself took 401 ms to accept 1 of 100 events");
+  });
+
+  test("one event in a thousand, or a tenth of a second, excuses nothing", () => {
+    expect(fresh((record) => lateBroker(record, 400, 1_000)).verdict).toBe("fail");
+    expect(fresh((record) => lateBroker(record, 99)).verdict).toBe("fail");
+  });
+
+  test("what was late in a lab's warm-up, or met a fault, excuses nothing", () => {
+    const early = (record: RunRecord) => lateBroker(record, 400, 2, 1_000);
+    expect(fresh(early).verdict).toBe("unknown");
+    const inWarmUp = fresh((record) => {
+      early(record);
+      record.phases.push({ name: "warm-up", startMs: 0, endMs: 1_000, perSecond: 1_000 });
+    });
+    expect(inWarmUp.verdict).toBe("fail");
+    const inFault = fresh((record) => {
+      early(record);
+      record.faults.push({ name: "cut", kind: "cut", startMs: 0, healMs: 500, clearMs: 1_500 });
+    });
+    expect(inFault.verdict).toBe("fail");
+  });
+
+  test("does not excuse what no broker explains: lost rows, and a worker that did a fifth of the load", () => {
+    const { of } = judged((record) => {
+      lateBroker(record, 400);
+      removeRow(table(record, "effects"), 10);
+      for (const sample of record.commitSamples)
+        sample.committed = sample.committed.map((offset) => offset * 0.2);
+    });
+    expect(of("lossless").verdict).toBe("fail");
+    expect(of("keeps-up").verdict).toBe("fail");
+  });
+
+  test("leaves a pass a pass", () => {
+    const { not } = judged((record) => lateBroker(record, 400));
+    expect(not("pass")).toEqual([]);
   });
 });
 

@@ -1,7 +1,8 @@
 /** From a record to its verdict. No network, no clock: the same record always gets the same verdict. */
 import { type Drill, type DrillEvidence, numberOf } from "../drill.ts";
 import type { Lab } from "../lab.ts";
-import type { AnyRecord, DrillRecord, HostRecord, RunRecord } from "../record/record.ts";
+import type { AnyRecord, DrillRecord, RunRecord } from "../record/record.ts";
+import { latenessOfBroker } from "./broker.ts";
 import { type Evidence, readEvidence } from "./evidence.ts";
 import { unfitness } from "./host.ts";
 import { loadOffered } from "./load.ts";
@@ -13,7 +14,8 @@ export function judge(record: RunRecord, lab: Lab): RunVerdict {
 
 export function judgeEvidence(evidence: Evidence): RunVerdict {
   const { record, lab } = evidence;
-  return verdictOn(record, judgeAll([loadOffered, ...lab.criteria], evidence));
+  const unfit = unfitness(record.host) ?? latenessOfBroker(evidence);
+  return verdictOn(record, judgeAll([loadOffered, ...lab.criteria], evidence, unfit));
 }
 
 /** @throws ZodError when the drill has changed since the run, and what was seen has another shape now */
@@ -26,16 +28,20 @@ export function readDrillEvidence<Seen>(record: DrillRecord, drill: Drill<Seen>)
 }
 
 export function judgeDrill<Seen>(evidence: DrillEvidence<Seen>, drill: Drill<Seen>): RunVerdict {
-  return verdictOn(evidence.record, judgeAll(drill.criteria, evidence));
+  const { record } = evidence;
+  return verdictOn(record, judgeAll(drill.criteria, evidence, unfitness(record.host)));
 }
 
-/** Without the load, where there is one, nothing else is decided. */
-function judgeAll<E extends { readonly record: AnyRecord }>(
+/**
+ * Without the load, where there is one, nothing else is decided.
+ * @param unfit why the run's times cannot be held against the worker, if they cannot
+ */
+function judgeAll<E>(
   criteria: readonly Judged<E>[],
   evidence: E,
+  unfit: string | undefined,
 ): CriterionVerdict[] {
-  const { host } = evidence.record;
-  const verdicts = criteria.map((criterion) => verdictOf(criterion, evidence, host));
+  const verdicts = criteria.map((criterion) => verdictOf(criterion, evidence, unfit));
   const load = verdicts.find(({ id }) => id === loadOffered.id);
   if (load === undefined || load.verdict === "pass") return verdicts;
   return verdicts.map((one) => (one === load ? one : withoutLoad(one)));
@@ -60,7 +66,7 @@ function verdictOn(record: AnyRecord, all: readonly CriterionVerdict[]): RunVerd
   };
 }
 
-function verdictOf<E>(criterion: Judged<E>, evidence: E, host: HostRecord): CriterionVerdict {
+function verdictOf<E>(criterion: Judged<E>, evidence: E, unfit: string | undefined): CriterionVerdict {
   const { id, claim } = criterion;
   let finding: Finding;
   try {
@@ -69,12 +75,10 @@ function verdictOf<E>(criterion: Judged<E>, evidence: E, host: HostRecord): Crit
     const reason = error instanceof Error ? error.message : String(error);
     finding = undecided(`the judge could not read this record: ${reason}`);
   }
-  if (finding.verdict === "fail" && criterion.timing === true && finding.inexcusable !== true) {
-    const unfit = unfitness(host);
-    if (unfit !== undefined) {
-      const detail = `${finding.detail} This cannot be held against the worker: ${unfit}.`;
-      return { id, claim, ...finding, verdict: "unknown", detail };
-    }
+  const isExcused = criterion.timing === true && finding.inexcusable !== true && unfit !== undefined;
+  if (finding.verdict === "fail" && isExcused) {
+    const detail = `${finding.detail} This cannot be held against the worker: ${unfit}.`;
+    return { id, claim, ...finding, verdict: "unknown", detail };
   }
   return { id, claim, ...finding };
 }

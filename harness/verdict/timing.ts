@@ -170,9 +170,6 @@ export function survivesKill(tableName: string): Criterion {
   };
 }
 
-/** A broker that needs more than this share of the bound to take an event leaves the worker too little of it. */
-const brokersShare = 0.5;
-
 /** Needs the parameter "freshP99Ms". Latency counts from when the event was due, not from when it was sent. */
 export function fresh(tableName: string): Criterion {
   return {
@@ -184,7 +181,7 @@ export function fresh(tableName: string): Criterion {
       const { committedMs } = evidence.table(tableName);
       const base = { threshold: `< ${limitMs}`, unit: "ms (p99)" };
       if (committedMs.every(Number.isNaN)) return { ...base, samples: 0, ...noCommitClock };
-      const latencies = freshLatencies(evidence, tableName, limitMs, (i) => committedMs[i]);
+      const latencies = freshLatencies(evidence, tableName, limitMs);
       const samples = latencies.length;
       if (samples < minFreshSamples) {
         return {
@@ -207,20 +204,6 @@ export function fresh(tableName: string): Criterion {
           detail: `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms from due time to committed row.`,
         };
       }
-      const { ackedMs } = evidence.record.ledger;
-      const brokerP99 = quantileOf(
-        freshLatencies(evidence, tableName, limitMs, (i) => ackedMs[i]),
-        0.99,
-      );
-      if (measured !== null && brokerP99 > brokersShare * limitMs) {
-        return {
-          ...base,
-          measured,
-          samples,
-          verdict: "unknown",
-          detail: `p99 was ${seconds(p99)}; but the broker itself had taken 1 of 100 events only ${seconds(brokerP99)} after it was due, and no worker can store what is not there.`,
-        };
-      }
       return {
         ...base,
         measured,
@@ -235,13 +218,8 @@ export function fresh(tableName: string): Criterion {
   };
 }
 
-/** What `endMs` tells of each event whose freshness is judged, since it was due; sorted, what never came infinitely late. */
-function freshLatencies(
-  evidence: Evidence,
-  tableName: string,
-  limitMs: number,
-  endMs: (message: number) => number | undefined,
-): Float64Array {
+/** Sorted; an event that was never stored counts as infinitely late. */
+function freshLatencies(evidence: Evidence, tableName: string, limitMs: number): Float64Array {
   const table = evidence.table(tableName);
   const latencies: number[] = [];
   for (let i = 0; i < evidence.planned; i += 1) {
@@ -249,7 +227,7 @@ function freshLatencies(
     if (!evidence.acknowledged(i) || evidence.home(i) !== table) continue;
     // What was due shortly before a fault may rightly still be on its way when it strikes.
     if (evidence.inFaultWindow(due) || evidence.inFaultWindow(due + limitMs)) continue;
-    const at = endMs(i) ?? Number.NaN;
+    const at = table.committedMs[i] ?? Number.NaN;
     latencies.push(Number.isNaN(at) ? Number.POSITIVE_INFINITY : at - due);
   }
   return Float64Array.from(latencies).sort();
