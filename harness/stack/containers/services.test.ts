@@ -39,6 +39,13 @@ describe("docker-compose.yml", () => {
     }
   });
 
+  it("compiles the broker as the container stack does", () => {
+    const name = "KAFKA_JVM_PERFORMANCE_OPTS";
+    const access = { servicePort: 1, directPort: 2, proxyPort: 3, password: "" };
+    const { environment } = serviceSpec("kafka", access, "127.0.0.1", false);
+    expect(section("kafka")).toContain(`      ${name}: "${environment[name]}"\n`);
+  });
+
   it("opens ports on the loopback alone", () => {
     const ports = [...compose.matchAll(/^ {6}- "(.*:\d+)"$/gm)].map(([, port]) => port ?? "");
     expect(ports.length).toBeGreaterThanOrEqual(serviceNames.length);
