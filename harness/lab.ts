@@ -211,7 +211,7 @@ export interface Criterion {
   readonly claim: string;
   /** What it judges besides the load: without it the criterion is unknown. */
   readonly needs?: readonly RunPart[];
-  /** True when the number depends on how fast the host was: a failure on an unfit host is then unknown. */
+  /** True when the number depends on how fast host and broker were: a failure is then unknown where they were unfit. */
   readonly timing?: boolean;
   /** Pure: evidence in, finding out. */
   readonly judge: (evidence: Evidence) => Finding;

@@ -23,7 +23,7 @@ const roundLoad: Load = {
 };
 /** Half of what is held against a broker when it is judged (`maxAckMs` in verdict/broker.ts). */
 const quickMs = 50;
-/** One quick round can be luck: a broker that compiles much was seen to need 200 ms in the next. */
+/** One can be luck: after 31 ms a broker was seen to take 143 in the next. */
 const quickRounds = 2;
 /** A machine on which no broker becomes so quick must not wait for ever. */
 const longestMs = 20_000;
