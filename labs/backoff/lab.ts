@@ -115,17 +115,17 @@ const breakerArms: readonly Arm[] = ["without a breaker", withBreaker].map((name
 }));
 
 const full: Scenario = {
-  load: { ...messages, phases: phases(5_000, 4_000, 11_000, perSecond), trouble },
-  gateway: gateway(5_000, 4_000, 2_500),
+  load: { ...messages, phases: phases(4_000, 4_000, 9_000, perSecond), trouble },
+  gateway: gateway(4_000, 4_000, 2_500),
   faults: [
-    { kind: "kill-worker", meets: "waiting", atMs: 7_200, recoveryMs: 2_500 },
-    { kind: "restart", service: "redis", atMs: 10_200, forMs: 3_000, recoveryMs: 2_500 },
+    { kind: "kill-worker", meets: "waiting", atMs: 6_200, recoveryMs: 2_500 },
+    { kind: "restart", service: "redis", atMs: 9_200, forMs: 3_000, recoveryMs: 2_500 },
   ],
   worker: { sessionTimeoutMs: 1_500, concurrency: 64, maxInFlight: 2_000, retry: fullRetry },
   settleMs: 20_000,
   ...settled,
   limits: { minWaiting: 200 },
-  arms: [calm(fullRetry, 1_200), ...breakerArms],
+  arms: [calm({ ...fullRetry, baseMs: 400 }, 1_200), ...breakerArms],
 };
 
 const quickRetry: RetrySettings = { maxAttempts: 4, baseMs: 800, factor: 2, capMs: 3_300, jitter: 0.8 };

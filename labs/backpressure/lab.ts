@@ -35,8 +35,13 @@ const slowWorkMs = [2, 20, 250, 2];
  */
 const events = { accounts: 200, paddingLength: 16_000, malformedOneIn: 0 };
 
+/** Half as large again: as many megabytes wait after two thirds of the calls. */
 const full: Scenario = {
-  load: { ...events, phases: phases(3_000, [5_000, 7_000, 8_000, 8_000, 8_000, 5_000]) },
+  load: {
+    ...events,
+    paddingLength: 24_000,
+    phases: phases(3_000, [3_500, 4_000, 5_000, 6_000, 9_000, 4_000]),
+  },
   gateway,
   faults: [],
   worker: { sessionTimeoutMs: 3_000, concurrency: 2, maxInFlight: 32 },

@@ -12,7 +12,7 @@ import {
   lossless,
 } from "./judge/promises.ts";
 
-/** 500 events of 18 KB a second, from the first phase to the last: what changes is what the worker can do. */
+/** Events of 18 KB at one rate, from the first phase to the last: what changes is what the worker can do. */
 const load = { perSecond: 500, concurrency: 2, maxInFlight: 32 };
 
 const quick = {
@@ -36,9 +36,10 @@ const lab: Drill<Seen> = {
     quick,
     full: {
       ...load,
-      stepMs: 5_000,
-      killStepMs: 4_000,
-      drainStepMs: 1_500,
+      perSecond: 600,
+      stepMs: 3_600,
+      killStepMs: 3_000,
+      drainStepMs: 1_000,
       // More than memory may grow by: what was refused could not have been held in secret.
       offeredBytes: 100_000_000,
       rssGrowthBytes: 96_000_000,

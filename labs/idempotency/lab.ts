@@ -83,11 +83,11 @@ const full: Scenario = {
     copies: copies(30_000),
     phases: [
       { name: "warm-up", forMs: 1_500, perSecond: 400 },
-      { name: "kills", forMs: 50_500, perSecond: 600 },
-      { name: "calm", forMs: 2_000, perSecond: 600 },
+      { name: "kills", forMs: 45_500, perSecond: 650 },
+      { name: "calm", forMs: 2_000, perSecond: 650 },
     ],
   },
-  faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 52_000, count: 20, recoveryMs, meets }],
+  faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 47_000, count: 20, recoveryMs, meets }],
   worker: { ...worker, sessionTimeoutMs: 1_200 },
   settleMs: 15_000,
   replay: { withinMs: 30_000 },
@@ -104,7 +104,7 @@ const full: Scenario = {
           copies: copies(30_000),
           phases: [
             { name: "warm-up", forMs: 1_500, perSecond: 400 },
-            { name: "kills", forMs: 7_500, perSecond: 600 },
+            { name: "kills", forMs: 7_500, perSecond: 650 },
           ],
         },
         faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 8_000, count: 2, recoveryMs, meets }],
