@@ -8,8 +8,9 @@ import { type AnyRecord, isDrillRecord, type RunRecord } from "./record/record.t
 import type { Chart } from "./report/chart.ts";
 import { writeIndex } from "./report/index-page.ts";
 import { writeReport } from "./report/write.ts";
-import { type RunOptions, run } from "./run.ts";
+import { run } from "./run.ts";
 import { runDrill } from "./run-drill.ts";
+import type { RunOptions } from "./run-options.ts";
 import { scenarioOf } from "./scenario.ts";
 import { messageOf } from "./stack/readiness.ts";
 import type { Stack } from "./stack/stack.ts";
