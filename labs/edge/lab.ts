@@ -37,7 +37,7 @@ const lab: Drill<Seen> = {
     full: {
       ...load,
       perSecond: 600,
-      stepMs: 3_600,
+      stepMs: 4_000,
       killStepMs: 3_000,
       drainStepMs: 1_000,
       // More than memory may grow by: what was refused could not have been held in secret.
