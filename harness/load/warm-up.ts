@@ -7,6 +7,7 @@
  */
 import { type Admin, Kafka, logLevel } from "kafkajs";
 import type { Load } from "../lab.ts";
+import { quantile } from "../quantile.ts";
 import { planMessages } from "./messages.ts";
 import { pace } from "./pace.ts";
 import { aboutEventBytes } from "./prepared.ts";
@@ -49,8 +50,7 @@ export async function warmUp(admin: Admin, order: GeneratorOrder): Promise<void>
       error: () => undefined,
     };
     await pace({ ...prepared, startEpochMs: Date.now() }, producer, report, () => false);
-    ackMs.sort((a, b) => a - b);
-    return ackMs[Math.ceil(ackMs.length * 0.99) - 1] ?? Number.POSITIVE_INFINITY;
+    return quantile(ackMs, 0.99);
   };
   try {
     await untilQuick(round, performance);

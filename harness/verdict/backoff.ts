@@ -1,10 +1,11 @@
 /** Judges of the waits between attempts, and of their number. */
 import type { Criterion } from "../lab.ts";
+import { quantile } from "../quantile.ts";
 import { describe, seconds } from "./delivery.ts";
 import type { Evidence } from "./evidence.ts";
 import { fitGrowth } from "./growth.ts";
 import { timerAllowanceMs } from "./host.ts";
-import { isUndisturbedChain, quantile, retriesOf, type Wait } from "./retries.ts";
+import { isUndisturbedChain, retriesOf, type Wait } from "./retries.ts";
 import type { Finding } from "./verdict.ts";
 
 const shown = 5;

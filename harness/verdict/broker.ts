@@ -1,4 +1,5 @@
 /** Whether the broker was quick enough to measure a worker by. */
+import { quantile } from "../quantile.ts";
 import type { Evidence } from "./evidence.ts";
 import { warmUp } from "./flow.ts";
 
@@ -22,7 +23,8 @@ export function latenessOfBroker(evidence: Evidence): string | undefined {
     if (acked < 0 || sent < fromMs) continue;
     if (!evidence.inFaultWindow(sent) && !evidence.inFaultWindow(acked)) waits.push(acked - sent);
   }
-  const p99 = waits.sort((a, b) => a - b)[Math.ceil(waits.length * 0.99) - 1] ?? 0;
-  if (p99 <= maxAckMs) return undefined;
-  return `the broker itself took ${Math.round(p99)} ms to accept 1 of 100 events (at most ${maxAckMs} ms)`;
+  const p99 = quantile(waits, 0.99);
+  return p99 > maxAckMs
+    ? `the broker itself took ${Math.round(p99)} ms to accept 1 of 100 events (at most ${maxAckMs} ms)`
+    : undefined;
 }

@@ -1,12 +1,13 @@
 /** Judges of what retries do to others: to the gateway after a brown-out, to healthy events, and to each other. */
 import type { Criterion } from "../lab.ts";
+import { quantile } from "../quantile.ts";
 import type { Fault } from "../record/record.ts";
 import { noArm } from "./backoff.ts";
 import { describe, seconds } from "./delivery.ts";
 import type { Evidence } from "./evidence.ts";
 import { gatewayOf } from "./flow.ts";
 import { timerAllowanceMs } from "./host.ts";
-import { quantile, retriesOf } from "./retries.ts";
+import { retriesOf } from "./retries.ts";
 import type { Finding } from "./verdict.ts";
 
 export const errorWindowMs = 500;

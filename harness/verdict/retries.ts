@@ -147,9 +147,3 @@ function waitsOf({ message, calls }: Chain, policy: RetrySettings, { record }: E
     };
   });
 }
-
-/** Sorted copies' quantile; NaN without values. */
-export function quantile(values: readonly number[], q: number): number {
-  const sorted = Float64Array.from(values).sort();
-  return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN;
-}

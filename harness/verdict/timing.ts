@@ -1,5 +1,6 @@
 /** Judges of time: lag after a spike, recovery after a kill, freshness of rows. */
 import type { Criterion } from "../lab.ts";
+import { quantile } from "../quantile.ts";
 import type { Phase } from "../record/record.ts";
 import { seconds } from "./delivery.ts";
 import type { Evidence } from "./evidence.ts";
@@ -192,8 +193,8 @@ export function fresh(tableName: string): Criterion {
           detail: `Only ${samples} events were due outside fault windows (at least ${minFreshSamples}).`,
         };
       }
-      const p99 = quantileOf(latencies, 0.99);
-      const p50 = quantileOf(latencies, 0.5);
+      const p99 = quantile(latencies, 0.99);
+      const p50 = quantile(latencies, 0.5);
       const measured = Number.isFinite(p99) ? Math.round(p99 * 10) / 10 : null;
       if (p99 < limitMs) {
         return {
@@ -218,8 +219,8 @@ export function fresh(tableName: string): Criterion {
   };
 }
 
-/** Sorted; an event that was never stored counts as infinitely late. */
-function freshLatencies(evidence: Evidence, tableName: string, limitMs: number): Float64Array {
+/** An event that was never stored counts as infinitely late. */
+function freshLatencies(evidence: Evidence, tableName: string, limitMs: number): number[] {
   const table = evidence.table(tableName);
   const latencies: number[] = [];
   for (let i = 0; i < evidence.planned; i += 1) {
@@ -230,11 +231,8 @@ function freshLatencies(evidence: Evidence, tableName: string, limitMs: number):
     const at = table.committedMs[i] ?? Number.NaN;
     latencies.push(Number.isNaN(at) ? Number.POSITIVE_INFINITY : at - due);
   }
-  return Float64Array.from(latencies).sort();
+  return latencies;
 }
-
-const quantileOf = (sorted: Float64Array, q: number): number =>
-  sorted[Math.ceil(sorted.length * q) - 1] ?? Number.NaN;
 
 const noCommitClock = {
   measured: null,

@@ -1,4 +1,6 @@
 /** The pictures of the backoff lab, as data. */
+
+import { quantile } from "../../harness/quantile.ts";
 import type { Chart, Series } from "../../harness/report/chart.ts";
 import { bandsOf } from "../../harness/report/series.ts";
 import { latenessOf, quickerHalf } from "../../harness/verdict/backoff.ts";
@@ -13,7 +15,7 @@ import {
 import type { Evidence } from "../../harness/verdict/evidence.ts";
 import { gatewayOf } from "../../harness/verdict/flow.ts";
 import { fitGrowth } from "../../harness/verdict/growth.ts";
-import { idealWaitMs, isUndisturbedChain, quantile, retriesOf } from "../../harness/verdict/retries.ts";
+import { idealWaitMs, isUndisturbedChain, retriesOf } from "../../harness/verdict/retries.ts";
 import { survivalOf } from "../../harness/verdict/retry-outcome.ts";
 
 type Point = readonly [x: number, y: number];

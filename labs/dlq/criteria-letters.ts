@@ -1,5 +1,7 @@
 /** Judges of what the load led to: each poison message a letter, complete, and nobody held up by it. */
+
 import type { Criterion } from "../../harness/lab.ts";
+import { quantile } from "../../harness/quantile.ts";
 import { describe, isUnread, seconds } from "../../harness/verdict/delivery.ts";
 import type { Evidence } from "../../harness/verdict/evidence.ts";
 import { timerAllowanceMs } from "../../harness/verdict/host.ts";
@@ -122,8 +124,6 @@ export function healthyLatencies(evidence: Evidence): Float64Array {
   return Float64Array.from(latencies).sort();
 }
 
-const p99Of = (sorted: Float64Array): number => sorted[Math.ceil(sorted.length * 0.99) - 1] ?? Number.NaN;
-
 /** Needs the parameter "headOfLineP99Ms", the phase "warm-up" and the arm "without poison". */
 export const noHeadOfLine: Criterion = {
   id: "no-head-of-line",
@@ -134,9 +134,9 @@ export const noHeadOfLine: Criterion = {
     const allowanceMs = timerAllowanceMs(evidence.record.host);
     const boundMs = evidence.parameter("headOfLineP99Ms") + allowanceMs;
     const latencies = healthyLatencies(evidence);
-    const p99 = p99Of(latencies);
+    const p99 = quantile(latencies, 0.99);
     const arm = evidence.arm("without poison");
-    const without = arm === undefined ? Number.NaN : p99Of(healthyLatencies(arm));
+    const without = arm === undefined ? Number.NaN : quantile(healthyLatencies(arm), 0.99);
     const twiceMs = Math.max(2 * without, negligibleMs) + allowanceMs;
     const limitMs = Number.isFinite(twiceMs) ? Math.round(Math.min(boundMs, twiceMs)) : boundMs;
     const base = {
