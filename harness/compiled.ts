@@ -35,7 +35,7 @@ interface Mirror {
   compiled(file: string): string | undefined;
 }
 
-/** What workers import. */
+/** What workers and the operator's tool import. */
 const bundledPackages = ["bullmq", "commander", "ioredis", "kafkajs", "pg", "zod"];
 
 const project = fileURLToPath(new URL("..", import.meta.url));

@@ -125,7 +125,7 @@ const full: Scenario = {
   settleMs: 20_000,
   ...settled,
   limits: { minWaiting: 200 },
-  arms: [calm({ ...fullRetry, baseMs: 400 }, 1_200), ...breakerArms],
+  arms: [calm(fullRetry, 1_200), ...breakerArms],
 };
 
 const quickRetry: RetrySettings = { maxAttempts: 4, baseMs: 800, factor: 2, capMs: 3_300, jitter: 0.8 };

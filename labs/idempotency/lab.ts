@@ -150,7 +150,7 @@ const proof: Scenario = {
 
 const effectTables = ["ledger", "declined"];
 
-/** Copies within a second, all of them: what is done twice without a kill is done twice at once. */
+/** Short: what is done twice without a kill is done twice at once. */
 const proofInCalm: Scenario = {
   ...proof,
   load: {
