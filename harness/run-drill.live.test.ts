@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +12,8 @@ import { until } from "./until.ts";
 
 const out = await mkdtemp(join(tmpdir(), "sluice-drill-"));
 afterAll(() => rm(out, { recursive: true, force: true }));
+/** What a subject makes once it runs. */
+const runs = join(out, "runs");
 
 /** Asks of its subject to live for a while. */
 const drill: Drill<{ readonly livedMs: number }> = {
@@ -22,8 +25,8 @@ const drill: Drill<{ readonly livedMs: number }> = {
   profiles: { quick: { forMs: 300 }, full: { forMs: 300 } },
   seen: z.object({ livedMs: z.number() }),
   async observe(run) {
-    const subject = await run.start({ GREETING: "hello" });
-    await run.untilReady("the subject to run", () => subject.exit() === undefined);
+    const subject = await run.start({ GREETING: "hello", RUNS: runs });
+    await run.untilReady("the subject to run", () => existsSync(runs));
     run.begin();
     await until(
       "the subject to have lived long enough",
@@ -66,7 +69,11 @@ const run = (program: string) =>
 
 test("a drill runs its subject without any stack, and its saved record gets the same verdict", async () => {
   const outcome = await run(
-    "if (process.env.GREETING === 'hello' && process.env.WORKER_ID === 'w1') setInterval(() => {}, 1000)",
+    `const { GREETING, RUNS, WORKER_ID } = process.env;
+     if (GREETING === 'hello' && WORKER_ID === 'w1') {
+       require('node:fs').writeFileSync(RUNS, '');
+       setInterval(() => {}, 1000);
+     }`,
   );
   expect(outcome.problems).toEqual([]);
   expect(outcome.verdict).toMatchObject({ lab: "living", stack: "none", verdict: "pass" });
@@ -76,6 +83,7 @@ test("a drill runs its subject without any stack, and its saved record gets the 
 });
 
 test("a subject that ends by itself could not be run, and its last words are told", async () => {
+  await rm(runs, { force: true });
   const failed = await run("console.error('no'); process.exitCode = 1").catch((error: unknown) => error);
   expect(failed).toBeInstanceOf(CannotRun);
   expect(failed).toMatchObject({ remedies: [expect.stringContaining("no")] });
