@@ -54,6 +54,17 @@ describe("the plan of a load", () => {
     expect([...seen].sort()).toEqual([...malformations].sort());
   });
 
+  test("a padding has the length that was asked for, and one that cannot be made is refused", () => {
+    const longest = 65_536;
+    for (const paddingLength of [0, 60, 16_385, longest - 1, longest]) {
+      const { padding = "" } =
+        planMessages(7, { ...load, malformedOneIn: 0, paddingLength }, 4).event(1) ?? {};
+      // An emoji is one character and two code units.
+      expect([...padding]).toHaveLength(paddingLength);
+    }
+    expect(() => planMessages(7, { ...load, paddingLength: longest + 1 }, 4)).toThrow(RangeError);
+  });
+
   test("a load may name its malformations: they take turns, and an invalid one is well-formed JSON", () => {
     const named = ["invalid", "oversized", "invalid-json"] as const;
     const plan = planMessages(7, { ...load, malformations: named }, 4);

@@ -79,8 +79,13 @@ const paddingAlphabet = [
   ..."abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789     ,;:'\"\\\t\né漢😀",
 ];
 
-/** Plans all messages of a load. Partitions follow Kafka's default partitioner (murmur2 of the key). */
+/**
+ * Plans all messages of a load. Partitions follow Kafka's default partitioner (murmur2 of the key).
+ * @throws RangeError for a padding longer than can be made
+ */
 export function planMessages(seed: number, load: Load, partitions: number): Plan {
+  if (load.paddingLength > maxPaddingLength)
+    throw new RangeError(`paddingLength is ${load.paddingLength}, more than ${maxPaddingLength}`);
   const phases = schedule(load.phases);
   const due = dueTimes(phases);
   const { length } = due;
@@ -260,11 +265,14 @@ function amount(random: Random): number {
   return random() < 0.02 ? integer(random, 3_000_000_000, 4_000_000_000_000) : integer(random, 1, 500_000);
 }
 
-/** Characters (not code units: an emoji stays whole) from which paddings are cut; longer than any padding. */
-const paddingPool = Array.from({ length: 1 << 14 }, (_, i) => {
-  const random = randomFor(0x165667b1, i);
-  return paddingAlphabet[Math.floor(random() * paddingAlphabet.length)] ?? "x";
-});
+/** No padding is longer, in characters. */
+const maxPaddingLength = 1 << 16;
+const poolRandom = randomFor(0x165667b1, 0);
+/** Characters (not code units: an emoji stays whole) from which paddings are cut. */
+const paddingPool = Array.from(
+  { length: maxPaddingLength },
+  () => paddingAlphabet[Math.floor(poolRandom() * paddingAlphabet.length)] ?? "x",
+);
 
 const paddingText = paddingPool.join("");
 /** Where each character begins in `paddingText`, and its end: a long padding is one slice, not thousands of characters. */
