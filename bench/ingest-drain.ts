@@ -1,6 +1,7 @@
 /** Drain: a topic that is full is emptied into a table; how fast, and at what cost. */
 import type { Admin, Kafka } from "kafkajs";
 import type { Stack } from "../harness/stack/stack.ts";
+import { createTopics } from "../harness/topics.ts";
 import { type ArmName, arms, startArm, untilTrue } from "./ingest-arm.ts";
 import { median } from "./median.ts";
 
@@ -51,7 +52,7 @@ export interface DrainOptions {
 export async function benchDrain(options: DrainOptions): Promise<DrainResult> {
   const { admin, messages, repeats, onProgress } = options;
   const topic = `bench_drain_${process.pid}`;
-  await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true });
+  await createTopics(admin, [{ topic, numPartitions: partitions }]);
   onProgress(`drain: sending ${messages.toLocaleString("en")} messages`);
   const rows = await preload(options, topic);
   const runs: Record<ArmName, DrainRun[]> = { pipeline: [], loop: [] };

@@ -5,6 +5,7 @@ import { prepareLoad } from "../harness/load/load.ts";
 import { planMessages } from "../harness/load/messages.ts";
 import { dueTimes, schedule } from "../harness/load/schedule.ts";
 import type { Stack } from "../harness/stack/stack.ts";
+import { createTopics } from "../harness/topics.ts";
 import { type ArmName, arms, startArm, untilTrue } from "./ingest-arm.ts";
 import { median } from "./median.ts";
 
@@ -74,7 +75,7 @@ export async function benchLive(options: LiveOptions): Promise<LiveResult> {
 async function live({ stack, admin, seconds }: LiveOptions, arm: ArmName, name: string): Promise<LiveRun> {
   const [topic, warmUpTopic] = [name, `${name}_warm_up`];
   const topics = [topic, warmUpTopic].map((one) => ({ topic: one, numPartitions: partitions }));
-  await admin.createTopics({ topics, waitForLeaders: true });
+  await createTopics(admin, topics);
   const load: Load = {
     phases: [
       { name: "warm-up", forMs: warmUpMs, perSecond },

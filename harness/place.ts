@@ -5,7 +5,7 @@ import pg from "pg";
 import type { Lab } from "./lab.ts";
 import { connectProbe } from "./probe/tables.ts";
 import type { Stack } from "./stack/stack.ts";
-import { until } from "./until.ts";
+import { createTopics } from "./topics.ts";
 
 export interface Place {
   readonly topic: string;
@@ -50,10 +50,12 @@ export async function createPlace(stack: Stack, lab: Lab, runId: string): Promis
   // Both are awaited even when one fails: what is still being made cannot be removed.
   const [connected, topics] = await Promise.allSettled([
     createDatabase(stack, lab, databaseName),
-    createTopics(admin, [
-      { topic, numPartitions: lab.partitions },
-      { topic: warmUpTopic, numPartitions: lab.partitions },
-    ]),
+    admin.connect().then(() =>
+      createTopics(
+        admin,
+        [topic, warmUpTopic].map((one) => ({ topic: one, numPartitions: lab.partitions })),
+      ),
+    ),
   ]);
   if (connected.status === "fulfilled") database = connected.value;
   if (database === undefined || topics.status === "rejected") {
@@ -82,21 +84,6 @@ async function removeFromKafka(admin: Admin, groupId: string, topics: string[]):
   const { groups } = await admin.listGroups();
   if (groups.some((group) => group.groupId === groupId)) await admin.deleteGroups([groupId]);
   await admin.deleteTopics({ topics, timeout: 5_000 });
-}
-
-async function createTopics(admin: Admin, topics: { topic: string; numPartitions: number }[]): Promise<void> {
-  await admin.connect();
-  await admin.createTopics({
-    topics: topics.map((one) => ({ ...one, replicationFactor: 1 })),
-    waitForLeaders: true,
-  });
-  await until(
-    `the topics ${topics.map(({ topic }) => topic).join(" and ")}`,
-    async () =>
-      (await admin.fetchTopicMetadata({ topics: topics.map(({ topic }) => topic) })).topics.length ===
-      topics.length,
-    { timeoutMs: 10_000 },
-  );
 }
 
 async function createDatabase(stack: Stack, lab: Lab, name: string): Promise<pg.Client> {

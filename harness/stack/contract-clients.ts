@@ -2,6 +2,7 @@
 import { Redis } from "ioredis";
 import { Kafka } from "kafkajs";
 import { Client } from "pg";
+import { createTopics } from "../topics.ts";
 import type { Endpoints, ServiceName } from "./stack.ts";
 
 export interface ServiceClients {
@@ -73,7 +74,7 @@ export function serviceClients(endpoints: Endpoints): ServiceClients {
   const topicOf = (key: string): string => `contract-${key.replaceAll(" ", "-")}`;
   const produce = async (key: string): Promise<void> => {
     const producer = kafka.producer();
-    await admin((client) => client.createTopics({ topics: [{ topic: topicOf(key), numPartitions: 1 }] }));
+    await admin((client) => createTopics(client, [{ topic: topicOf(key), numPartitions: 1 }]));
     await producer.connect();
     try {
       await producer.send({ topic: topicOf(key), messages: [{ value: key }] });
@@ -107,9 +108,7 @@ export function serviceClients(endpoints: Endpoints): ServiceClients {
       }
       const producer = once.producer();
       await producer.connect();
-      await admin((client) =>
-        client.createTopics({ topics: [{ topic: topicOf("writer"), numPartitions: 1 }] }),
-      );
+      await admin((client) => createTopics(client, [{ topic: topicOf("writer"), numPartitions: 1 }]));
       const write = (key: string) =>
         producer.send({ topic: topicOf("writer"), messages: [{ key, value: key }] });
       await write("opened");

@@ -7,6 +7,7 @@ import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Link, ServiceName, Stack } from "../../harness/stack/stack.ts";
 import { sharedStack } from "../../harness/testing.ts";
+import { createTopics } from "../../harness/topics.ts";
 
 const partitions = 4;
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -36,7 +37,7 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   place = `solution_${process.pid}_${++places}`;
-  await admin.createTopics({ topics: [{ topic: place, numPartitions: partitions }], waitForLeaders: true });
+  await createTopics(admin, [{ topic: place, numPartitions: partitions }]);
   await postgres.query(`CREATE DATABASE ${place}`);
   db = new pg.Client({ connectionString: inDatabase(stack.direct.databaseUrl) });
   await db.connect();

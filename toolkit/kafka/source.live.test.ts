@@ -4,6 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Link, Stack } from "../../harness/stack/stack.ts";
 // biome-ignore lint/style/noRestrictedImports: a test on real servers borrows the harness's stack; the toolkit does not
 import { sharedStack } from "../../harness/testing.ts";
+// biome-ignore lint/style/noRestrictedImports: as above
+import { createTopics } from "../../harness/topics.ts";
 import type { KafkaMessageIn } from "./give-out.ts";
 import type { KafkaRecord } from "./record.ts";
 import { type KafkaSourceOptions, kafkaSource } from "./source.ts";
@@ -40,7 +42,7 @@ afterAll(async () => {
 
 async function createTopic(): Promise<void> {
   topic = `source-${process.pid}-${++topics}`;
-  await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true });
+  await createTopics(admin, [{ topic, numPartitions: partitions }]);
 }
 
 /** Sends `count` messages with the values "0", "1"... evenly over the partitions. */

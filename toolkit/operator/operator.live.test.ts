@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process";
 import { Kafka, logLevel } from "kafkajs";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+// biome-ignore lint/style/noRestrictedImports: a test on real servers borrows what the harness makes topics with
+import { createTopics } from "../../harness/topics.ts";
 import { bury, effectKeyOf, replayOf, resolve } from "../delivery/dead-letters.ts";
 import { audit, list } from "../delivery/operate.ts";
 import { letter, payloads, placeOfTest } from "../delivery/testing.ts";
@@ -35,7 +37,7 @@ beforeEach(async () => {
   topic = `letters-${process.pid}-${Date.now().toString(36)}`;
   const admin = client().admin();
   await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions: 2 }], waitForLeaders: true });
+  await createTopics(admin, [{ topic, numPartitions: 2 }]);
   await admin.disconnect();
 });
 afterEach(() => {
