@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { CannotRun } from "./cannot-run.ts";
 import { compileChanged } from "./compiled.ts";
 import { type AnyLab, isDrill } from "./drill.ts";
+import type { Arm } from "./lab.ts";
 import { writeRecord } from "./record/file.ts";
 import { type AnyRecord, isDrillRecord, type RunRecord } from "./record/record.ts";
 import type { Chart } from "./report/chart.ts";
@@ -74,20 +75,38 @@ async function runWithArms(options: Omit<RunOptions, "scenario">): Promise<RunRe
   const record = await run({ ...options, scenario });
   if (arms.length === 0) return record;
   const records: NonNullable<RunRecord["arms"]> = [];
-  for (const { name, subject, scenario } of arms) {
-    options.onProgress({ step: "place", event: `arm: ${name}` });
-    records.push({
-      name,
-      record: await run({
-        ...options,
-        scenario,
-        calibration: record.host.calibration,
-        subject: subject === undefined ? options.subject : resolveSubject(options.lab.home, subject, []),
-        folder: join(options.folder, "arms", name),
-      }),
-    });
+  for (const some of besideEachOther(arms)) {
+    options.onProgress({ step: "place", event: `arm: ${some.map(({ name }) => name).join(", ")}` });
+    const ended = await Promise.allSettled(
+      some.map(async ({ name, subject, scenario }, i) => ({
+        name,
+        record: await run({
+          ...options,
+          scenario,
+          calibration: record.host.calibration,
+          subject: subject === undefined ? options.subject : resolveSubject(options.lab.home, subject, []),
+          folder: join(options.folder, "arms", name),
+          // Two counters on one line would be neither.
+          onProgress: i === 0 ? options.onProgress : () => undefined,
+        }),
+      })),
+    );
+    for (const one of ended) {
+      if (one.status === "rejected") throw one.reason;
+      records.push(one.value);
+    }
   }
   return { ...record, arms: records };
+}
+
+function besideEachOther(arms: readonly Arm[]): Arm[][] {
+  const groups: Arm[][] = [];
+  for (const arm of arms) {
+    const last = groups.at(-1);
+    if (arm.besideLast === true && last !== undefined) last.push(arm);
+    else groups.push([arm]);
+  }
+  return groups;
 }
 
 /** What a record says: its verdict, and the pictures that can be made of it. */

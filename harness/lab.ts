@@ -171,6 +171,8 @@ export interface Arm {
   readonly name: string;
   /** A subject of the lab to run instead of the one under test, such as a pitfall. */
   readonly subject?: string;
+  /** It may run beside the arm before it: no time that is measured in it is judged. */
+  readonly besideLast?: true;
   readonly scenario: Omit<Scenario, "arms">;
 }
 

@@ -169,7 +169,10 @@ function named(databaseUrl: string, workerId: string): string {
   return url.href;
 }
 
-/** Names of this run on shared services: its seed, and its moment so that the same seed can run again. */
+let runs = 0;
+
+/** Names of this run on shared services: its seed, and its moment and number so that the same seed can run again. */
 function runIdOf({ seed }: RunOptions): string {
-  return `${Date.now().toString(36)}-${seed.toString(36)}`;
+  runs += 1;
+  return `${Date.now().toString(36)}-${runs.toString(36)}-${seed.toString(36)}`;
 }

@@ -95,10 +95,10 @@ function calm(retry: RetrySettings, brownOutMs: number, steadyMs = 1_500, afterM
 
 const fullRetry: RetrySettings = { maxAttempts: 5, baseMs: 800, factor: 2, capMs: 4_000, jitter: 0.8 };
 
-/** The same brown-out twice, without faults: the solution, and the solution behind a breaker. */
+/** The same brown-out twice, without faults: the solution, and the solution behind a breaker. A chart counts their calls. */
 const breakerArms: readonly Arm[] = ["without a breaker", withBreaker].map((name) => ({
   name,
-  ...(name === withBreaker ? { subject: "with-breaker" } : {}),
+  ...(name === withBreaker ? { subject: "with-breaker", besideLast: true as const } : {}),
   scenario: {
     load: { ...messages, phases: phases(800, 2_200, 1_000, perSecond), trouble },
     gateway: gateway(800, 2_200, 0),
@@ -115,11 +115,11 @@ const breakerArms: readonly Arm[] = ["without a breaker", withBreaker].map((name
 }));
 
 const full: Scenario = {
-  load: { ...messages, phases: phases(4_000, 4_000, 9_000, perSecond), trouble },
-  gateway: gateway(4_000, 4_000, 2_500),
+  load: { ...messages, phases: phases(3_000, 4_000, 8_500, perSecond), trouble },
+  gateway: gateway(3_000, 4_000, 2_500),
   faults: [
-    { kind: "kill-worker", meets: "waiting", atMs: 6_200, recoveryMs: 2_500 },
-    { kind: "restart", service: "redis", atMs: 9_200, forMs: 3_000, recoveryMs: 2_500 },
+    { kind: "kill-worker", meets: "waiting", atMs: 5_200, recoveryMs: 2_500 },
+    { kind: "restart", service: "redis", atMs: 8_200, forMs: 3_000, recoveryMs: 2_500 },
   ],
   worker: { sessionTimeoutMs: 1_500, concurrency: 64, maxInFlight: 2_000, retry: fullRetry },
   settleMs: 20_000,
