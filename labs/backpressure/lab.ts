@@ -13,7 +13,7 @@ import { boundedConcurrency, everyEventAccepted } from "../../harness/verdict/ga
 import { capacityChart, flowChart, memoryChart } from "./charts.ts";
 
 /** Constant: what the worker can do changes, and not what is asked of it. */
-const perSecond = 500;
+const perSecond = 460;
 /** Of the quick profile, whose worker is still warming up: what the load itself takes of two cores is part of each call. */
 const fewerPerSecond = 400;
 const workMs = [2, 5, 10, 20, 50, 2];
@@ -30,17 +30,16 @@ const fewWorkMs = [2, 5, 20, 50, 2];
 const slowWorkMs = [2, 20, 250, 2];
 
 /**
- * Events of 18 KB, so that megabytes pile up with few calls: on two cores, what bounds the rate must be the work time
- * and not the processor.
+ * Events of 25 KB, so that megabytes pile up with few calls: on two cores, what bounds the rate must be the work time and
+ * not the processor. Five of them fit into a fetch of 128 KiB, with little of a sixth that would come again: bytes at the
+ * proxy tell events.
  */
-const events = { accounts: 200, paddingLength: 16_000, malformedOneIn: 0 };
+const events = { accounts: 200, paddingLength: 23_000, malformedOneIn: 0 };
 
-/** Half as large again: as many megabytes wait after two thirds of the calls. */
 const full: Scenario = {
   load: {
     ...events,
-    paddingLength: 24_000,
-    phases: phases(3_000, [3_500, 4_000, 5_000, 6_000, 9_000, 4_000]),
+    phases: phases(3_000, [3_000, 3_500, 4_000, 5_000, 7_000, 3_500]),
   },
   gateway,
   faults: [],
@@ -52,7 +51,7 @@ const full: Scenario = {
 const quick: Scenario = {
   load: {
     ...events,
-    phases: phases(3_000, [1_500, 2_000, 2_000, 2_500, 3_500, 1_500], workMs, fewerPerSecond),
+    phases: phases(2_500, [1_500, 1_500, 1_500, 2_000, 3_000, 1_500], workMs, fewerPerSecond),
   },
   gateway,
   faults: [],
@@ -74,7 +73,11 @@ const proof: Scenario = {
 /** As briefly as it shows: most of the time at the slowest step, where bytes pile up. */
 const proofUnderLoad: Scenario = {
   ...proof,
-  load: { ...events, phases: phases(600, [600, 800, 800, 3_000, 600], fewWorkMs) },
+  load: {
+    ...events,
+    paddingLength: 16_000,
+    phases: phases(600, [600, 800, 800, 3_000, 600], fewWorkMs, 500),
+  },
   gateway: { workMs: [2, ...fewWorkMs], reference: true },
 };
 

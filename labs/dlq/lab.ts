@@ -140,8 +140,8 @@ function scenario(phases: Scenario["load"]["phases"], comparison: Scenario["load
 }
 
 const full = scenario(
-  [warmUp(2_000), calm("calm", 3_000), burst(5_000), calm("calm again", 4_000)],
-  [warmUp(2_000), burst(5_000)],
+  [warmUp(2_000), calm("calm", 2_000), burst(5_000), calm("calm again", 3_000)],
+  [warmUp(2_000), burst(4_000)],
 );
 const quick = scenario(
   [warmUp(2_000), calm("calm", 800), burst(2_000), calm("calm again", 800)],

@@ -12,7 +12,7 @@ import {
   lossless,
 } from "./judge/promises.ts";
 
-/** Events of 18 KB at one rate, from the first phase to the last: what changes is what the worker can do. */
+/** Events of 25 KB at one rate, from the first phase to the last: what changes is what the worker can do. */
 const load = { perSecond: 500, concurrency: 2, maxInFlight: 32 };
 
 const quick = {
@@ -37,7 +37,7 @@ const lab: Drill<Seen> = {
     full: {
       ...load,
       perSecond: 600,
-      stepMs: 4_000,
+      stepMs: 3_000,
       killStepMs: 3_000,
       drainStepMs: 1_000,
       // More than memory may grow by: what was refused could not have been held in secret.

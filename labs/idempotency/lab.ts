@@ -83,18 +83,18 @@ const full: Scenario = {
     copies: copies(30_000),
     phases: [
       { name: "warm-up", forMs: 1_500, perSecond: 400 },
-      { name: "kills", forMs: 45_500, perSecond: 650 },
-      { name: "calm", forMs: 2_000, perSecond: 650 },
+      { name: "kills", forMs: 41_500, perSecond: 710 },
+      { name: "calm", forMs: 2_000, perSecond: 710 },
     ],
   },
-  faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 47_000, count: 20, recoveryMs, meets }],
-  worker: { ...worker, sessionTimeoutMs: 1_200 },
+  faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 43_000, count: 20, recoveryMs, meets }],
+  worker: { ...worker, sessionTimeoutMs: 1_000 },
   settleMs: 15_000,
   replay: { withinMs: 30_000 },
   limits: { minDuplicates: 10_000, minKills: 20, minTwins: 2_000 },
   arms: [
     {
-      // The same events in the same order as in the first 9 s above, and a worker that does what it is told each time.
+      // The same events in the same order as in the first 6 s above, and a worker that does what it is told each time.
       name: "unprotected",
       subject: "unprotected",
       scenario: {
@@ -104,11 +104,11 @@ const full: Scenario = {
           copies: copies(30_000),
           phases: [
             { name: "warm-up", forMs: 1_500, perSecond: 400 },
-            { name: "kills", forMs: 7_500, perSecond: 650 },
+            { name: "kills", forMs: 4_500, perSecond: 710 },
           ],
         },
-        faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 8_000, count: 2, recoveryMs, meets }],
-        worker,
+        faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 5_500, count: 2, recoveryMs, meets }],
+        worker: { ...worker, sessionTimeoutMs: 1_000 },
         settleMs: 10_000,
       },
     },

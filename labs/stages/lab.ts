@@ -23,7 +23,7 @@ const lab: Drill<Seen> = {
   home: import.meta.url,
   profiles: {
     quick: { ...demand, unit: 200, roundDeadlineMs: 10_000 },
-    full: { ...demand, unit: 300, roundDeadlineMs: 15_000 },
+    full: { ...demand, unit: 240, roundDeadlineMs: 15_000 },
   },
   proof: { ...demand, unit: 100, roundDeadlineMs: 8_000 },
   seen: seenSchema,

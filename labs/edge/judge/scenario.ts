@@ -28,7 +28,7 @@ export function scenarioOf(number: Numbers): Pick<Scenario, "gateway" | "load" |
   return {
     load: {
       accounts: 200,
-      paddingLength: 16_000,
+      paddingLength: 23_000,
       malformedOneIn: 40,
       malformations: ["invalid-json", "empty", "oversized"],
       phases: workMs.map(([name]) => ({
