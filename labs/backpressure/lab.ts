@@ -39,7 +39,7 @@ const events = { accounts: 200, paddingLength: 23_000, malformedOneIn: 0 };
 const full: Scenario = {
   load: {
     ...events,
-    phases: phases(3_000, [3_000, 3_500, 4_000, 5_000, 7_000, 3_500]),
+    phases: phases(2_500, [3_000, 3_500, 4_000, 5_000, 7_000, 3_500]),
   },
   gateway,
   faults: [],

@@ -140,7 +140,7 @@ function scenario(phases: Scenario["load"]["phases"], comparison: Scenario["load
 }
 
 const full = scenario(
-  [warmUp(2_000), calm("calm", 2_000), burst(5_000), calm("calm again", 3_000)],
+  [warmUp(2_000), calm("calm", 2_000), burst(4_000), calm("calm again", 3_000)],
   [warmUp(2_000), burst(4_000)],
 );
 const quick = scenario(

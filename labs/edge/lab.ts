@@ -37,7 +37,7 @@ const lab: Drill<Seen> = {
     full: {
       ...load,
       perSecond: 600,
-      stepMs: 3_000,
+      stepMs: 2_500,
       killStepMs: 3_000,
       drainStepMs: 1_000,
       // More than memory may grow by: what was refused could not have been held in secret.
@@ -46,13 +46,13 @@ const lab: Drill<Seen> = {
     },
   },
   proof: { ...quick, perSecond: 150, stepMs: 500, killStepMs: 1_500, drainStepMs: 500 },
-  // A denser flood piles up as much in half the time.
+  // A denser flood piles up as much in half the time; what it has piled up again after the kill is worked off at the end.
   proofUnderLoad: {
     ...quick,
     perSecond: 600,
-    stepMs: 1_500,
-    killStepMs: 1_500,
-    drainStepMs: 500,
+    stepMs: 1_200,
+    killStepMs: 800,
+    drainStepMs: 450,
     offeredBytes: 20_000_000,
     rssGrowthBytes: 40_000_000,
   },

@@ -83,11 +83,11 @@ const full: Scenario = {
     copies: copies(30_000),
     phases: [
       { name: "warm-up", forMs: 1_500, perSecond: 400 },
-      { name: "kills", forMs: 41_500, perSecond: 710 },
-      { name: "calm", forMs: 2_000, perSecond: 710 },
+      { name: "kills", forMs: 40_000, perSecond: 735 },
+      { name: "calm", forMs: 1_500, perSecond: 735 },
     ],
   },
-  faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 43_000, count: 20, recoveryMs, meets }],
+  faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 41_500, count: 20, recoveryMs, meets }],
   worker: { ...worker, sessionTimeoutMs: 1_000 },
   settleMs: 15_000,
   replay: { withinMs: 30_000 },
@@ -104,7 +104,7 @@ const full: Scenario = {
           copies: copies(30_000),
           phases: [
             { name: "warm-up", forMs: 1_500, perSecond: 400 },
-            { name: "kills", forMs: 4_500, perSecond: 710 },
+            { name: "kills", forMs: 4_500, perSecond: 735 },
           ],
         },
         faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 5_500, count: 2, recoveryMs, meets }],

@@ -22,8 +22,8 @@ const lab: Drill<Seen> = {
   lesson: 0,
   home: import.meta.url,
   profiles: {
-    quick: { ...demand, unit: 200, roundDeadlineMs: 10_000 },
-    full: { ...demand, unit: 240, roundDeadlineMs: 15_000 },
+    quick: { ...demand, unit: 150, roundDeadlineMs: 10_000 },
+    full: { ...demand, unit: 200, roundDeadlineMs: 15_000 },
   },
   proof: { ...demand, unit: 100, roundDeadlineMs: 8_000 },
   seen: seenSchema,
