@@ -105,18 +105,14 @@ export function complaints({ verdict, page }: Outcome): string[] {
       ];
 }
 
-/**
- * Declares the test that a lab's solution keeps every promise. Belongs in a file that has the machine to itself.
- * @returns the file's bench, for tests beside it
- */
-export function proveSolution(lab: AnyLab): () => Bench {
+/** Declares the test that a lab's solution keeps every promise. Belongs in a file that has the machine to itself. */
+export function proveSolution(lab: AnyLab): void {
   const bench = benchOfFile(lab);
   test(`the solution keeps every promise of the ${lab.name} lab`, async () => {
     const outcome = await bench().decide(lab, { name: "solution" }, isDecided);
     expect(complaints(outcome)).toEqual([]);
     expect(outcome.problems).toEqual([]);
   });
-  return bench;
 }
 
 type Pitfalls = readonly (readonly [pitfall: string, id: string])[];

@@ -32,14 +32,15 @@ const slowWorkMs = [2, 20, 250, 2];
 /**
  * Events of 25 KB, so that megabytes pile up with few calls: on two cores, what bounds the rate must be the work time and
  * not the processor. Five of them fit into a fetch of 128 KiB, with little of a sixth that would come again: bytes at the
- * proxy tell events.
+ * proxy tell events. In full, of 31 KB, four.
  */
 const events = { accounts: 200, paddingLength: 23_000, malformedOneIn: 0 };
 
 const full: Scenario = {
   load: {
     ...events,
-    phases: phases(2_500, [3_000, 3_500, 4_000, 5_000, 7_000, 3_500]),
+    paddingLength: 28_300,
+    phases: phases(2_500, [3_000, 3_500, 3_500, 4_000, 4_500, 3_500]),
   },
   gateway,
   faults: [],

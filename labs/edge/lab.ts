@@ -17,8 +17,8 @@ const load = { perSecond: 500, concurrency: 2, maxInFlight: 32 };
 
 const quick = {
   ...load,
-  stepMs: 2_000,
-  killStepMs: 3_000,
+  stepMs: 1_600,
+  killStepMs: 2_000,
   drainStepMs: 1_000,
   // What ten seconds can pile up; a worker that buffers grows by more than that, a young heap by some 40 MB.
   offeredBytes: 40_000_000,
@@ -38,7 +38,7 @@ const lab: Drill<Seen> = {
       ...load,
       perSecond: 600,
       stepMs: 2_500,
-      killStepMs: 3_000,
+      killStepMs: 2_000,
       drainStepMs: 1_000,
       // More than memory may grow by: what was refused could not have been held in secret.
       offeredBytes: 100_000_000,

@@ -94,7 +94,7 @@ const full: Scenario = {
   limits: { minDuplicates: 10_000, minKills: 20, minTwins: 2_000 },
   arms: [
     {
-      // The same events in the same order as in the first 6 s above, and a worker that does what it is told each time.
+      // The same events in the same order as in the first 5 s above, and a worker that does what it is told each time.
       name: "unprotected",
       subject: "unprotected",
       scenario: {
@@ -104,10 +104,10 @@ const full: Scenario = {
           copies: copies(30_000),
           phases: [
             { name: "warm-up", forMs: 1_500, perSecond: 400 },
-            { name: "kills", forMs: 4_500, perSecond: 735 },
+            { name: "kills", forMs: 3_500, perSecond: 735 },
           ],
         },
-        faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 5_500, count: 2, recoveryMs, meets }],
+        faults: [{ kind: "kill-workers", fromMs: 2_000, toMs: 4_600, count: 2, recoveryMs, meets }],
         worker: { ...worker, sessionTimeoutMs: 1_000 },
         settleMs: 10_000,
       },

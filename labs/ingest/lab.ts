@@ -63,15 +63,15 @@ const full: Scenario = {
   load: {
     ...messages,
     phases: [
-      { name: "warm-up", forMs: 2_000, perSecond: 1_500 },
+      { name: "warm-up", forMs: 1_500, perSecond: 1_500 },
       { name: "steady", forMs: 5_000, perSecond: 3_000 },
       { name: "spike", forMs: 3_000, perSecond: 6_000 },
       { name: "faults", forMs: 16_000, perSecond: 3_000 },
     ],
   },
   faults: [
-    { kind: "kill-worker", atMs: 14_000, recoveryMs: 4_000 },
-    { kind: "cut", atMs: 21_000, service: "postgres", forMs: 2_000, recoveryMs: 3_000 },
+    { kind: "kill-worker", atMs: 13_500, recoveryMs: 4_000 },
+    { kind: "cut", atMs: 20_500, service: "postgres", forMs: 2_000, recoveryMs: 3_000 },
   ],
   worker: { sessionTimeoutMs: 2_000, concurrency: 4, maxInFlight: 10_000 },
   settleMs: 15_000,
