@@ -115,7 +115,7 @@ const breakerArms: readonly Arm[] = ["without a breaker", withBreaker].map((name
 }));
 
 const full: Scenario = {
-  load: { ...messages, phases: phases(3_000, 4_000, 8_500, perSecond), trouble },
+  load: { ...messages, phases: phases(3_000, 4_000, 8_000, perSecond), trouble },
   gateway: gateway(3_000, 4_000, 2_500),
   faults: [
     { kind: "kill-worker", meets: "waiting", atMs: 5_200, recoveryMs: 2_500 },
@@ -125,7 +125,7 @@ const full: Scenario = {
   settleMs: 20_000,
   ...settled,
   limits: { minWaiting: 200 },
-  arms: [calm(fullRetry, 1_200), ...breakerArms],
+  arms: [calm(fullRetry, 1_200, 1_000), ...breakerArms],
 };
 
 const quickRetry: RetrySettings = { maxAttempts: 4, baseMs: 800, factor: 2, capMs: 3_300, jitter: 0.8 };

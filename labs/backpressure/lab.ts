@@ -40,7 +40,7 @@ const full: Scenario = {
   load: {
     ...events,
     paddingLength: 28_300,
-    phases: phases(2_500, [3_000, 3_500, 3_500, 4_000, 4_500, 3_500]),
+    phases: phases(3_000, [3_000, 3_500, 3_500, 4_000, 4_500, 2_500]),
   },
   gateway,
   faults: [],

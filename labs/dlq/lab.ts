@@ -141,7 +141,7 @@ function scenario(phases: Scenario["load"]["phases"], comparison: Scenario["load
 
 const full = scenario(
   [warmUp(2_000), calm("calm", 2_000), burst(4_000), calm("calm again", 3_000)],
-  [warmUp(2_000), burst(4_000)],
+  [warmUp(2_000), burst(3_000)],
 );
 const quick = scenario(
   [warmUp(2_000), calm("calm", 800), burst(2_000), calm("calm again", 800)],
