@@ -87,12 +87,22 @@ describe("one planted fault is found by its own criterion", () => {
     expect(of("rate-matches-capacity").offending?.[0]).toContain("25/s were finished; the places allow");
   });
 
-  test("a rate above what concurrency allows fails rate-matches-capacity too", () => {
+  test("a rate above what so many places could do at no overhead at all fails rate-matches-capacity too", () => {
     const { of } = judged({}, (record) => {
-      const { reference } = gatewayOf(record);
-      if (reference) reference.overheadMs = reference.overheadMs.map(() => 15);
+      record.parameters.workerConcurrency = 2;
     });
     expect(of("rate-matches-capacity").verdict).toBe("fail");
+  });
+
+  test("a reference caller that paid more than the worker did decides nothing, unless a step is too slow even so", () => {
+    const dear = (record: RunRecord) => {
+      const { reference } = gatewayOf(record);
+      if (reference) reference.overheadMs = reference.overheadMs.map(() => 15);
+    };
+    const { of } = judged({}, dear);
+    expect(of("rate-matches-capacity").verdict).toBe("unknown");
+    expect(of("rate-matches-capacity").detail).toContain("cost more than the worker's own");
+    expect(judged({ gapMs: 40 }, dear).of("rate-matches-capacity").verdict).toBe("fail");
   });
 
   test("places that stand empty fail rate-matches-capacity, also where the host takes much of each call", () => {

@@ -91,7 +91,9 @@ export function capacityFinding(
       `${step.workMs} ms: ${Math.round(step.donePerSecond)} of ${Math.round(step.capacityPerSecond)}/s${toldOf(step.overhead)}`,
   );
   const detail = `${words.done[0]?.toUpperCase()}${words.done.slice(1)} of possible by work time: ${told.join(", ")}.`;
-  const wrong = rated.filter((step) => Math.abs(off(step)) > capacityTolerance);
+  const outside = rated.filter((step) => Math.abs(off(step)) > capacityTolerance);
+  const cheap = outside.filter((step) => off(step) > 0 && paysLessThanReference(step));
+  const wrong = outside.filter((step) => !cheap.includes(step));
   if (wrong.length > 0) {
     return {
       ...base,
@@ -104,6 +106,13 @@ export function capacityFinding(
       inexcusable: wrong.some((step) => step.donePerSecond < inexcusableShare * step.capacityPerSecond),
       expected: `every place at work for as long as ${words.backlog}, and none beyond`,
       lookAt: words.lookAt,
+    };
+  }
+  if (cheap[0] !== undefined) {
+    return {
+      ...base,
+      verdict: "unknown",
+      detail: `With ${cheap[0].workMs} ms of work the calls beside the load cost more than the worker's own, so they do not tell what its places allow. ${detail}`,
     };
   }
   const unrated = saturated.find(({ capacityPerSecond }) => capacityPerSecond === undefined);
@@ -124,6 +133,19 @@ export function capacityFinding(
   }
   return { ...base, verdict: "pass", detail };
 }
+
+/**
+ * Above the curve, and within what the same places could do if a call cost nothing: it is the overhead that is wrong, and
+ * not the number of places.
+ */
+const paysLessThanReference = ({
+  servedMs,
+  overhead,
+  capacityPerSecond = 0,
+  donePerSecond,
+}: RatedStep): boolean =>
+  overhead?.meanMs !== undefined &&
+  donePerSecond <= (capacityPerSecond * (servedMs + overhead.meanMs)) / servedMs;
 
 const toldOf = (overhead: MeasuredOverhead | undefined): string =>
   overhead?.meanMs === undefined
