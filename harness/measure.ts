@@ -10,6 +10,7 @@ import { operate } from "./operate/operation.ts";
 import type { Webhook } from "./operate/webhook.ts";
 import type { Place } from "./place.ts";
 import { type CommitProbe, committedOffsets, endOffsets, startCommitProbe } from "./probe/commits.ts";
+import type { Fetches } from "./probe/fetches.ts";
 import { readTables } from "./probe/final-read.ts";
 import { readyMembers, startGroupProbe } from "./probe/group.ts";
 import { describeHost } from "./probe/host.ts";
@@ -33,6 +34,7 @@ export interface Measuring extends RunOptions {
   readonly crew: Crew;
   readonly load: RunningLoad;
   readonly gateway: CalibratedGateway | undefined;
+  readonly fetches: Fetches | undefined;
   readonly webhook: Webhook;
   readonly book: WorkerBook;
   /** What a process of that name is told. */
@@ -71,7 +73,16 @@ export async function measure(run: Measuring): Promise<RunRecord> {
     homesOf: (message) => homesOf(lab.tables, plan.at(message)),
     now,
   });
-  const watch = startWatch({ stack, crew, ledger: load.ledger, probe, phases, now, onProgress });
+  const watch = startWatch({
+    stack,
+    crew,
+    ledger: load.ledger,
+    probe,
+    fetches: run.fetches,
+    phases,
+    now,
+    onProgress,
+  });
   const group = startGroupProbe(place.admin, place.groupId, now);
   const watches = await startWatches(lab.watches ?? [], place.databaseUrl, now);
   const stop = AbortSignal.any([run.signal, run.lost]);

@@ -10,6 +10,7 @@ import { prepareLoad, type RunningLoad } from "./load/load.ts";
 import { measure } from "./measure.ts";
 import { openWebhook, type Webhook } from "./operate/webhook.ts";
 import { createPlace, type Place } from "./place.ts";
+import { watchFetches } from "./probe/fetches.ts";
 import { readyMembers } from "./probe/group.ts";
 import { calibrate } from "./probe/host.ts";
 import type { RunRecord } from "./record/record.ts";
@@ -48,6 +49,9 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     environment,
     onUnplannedExit: () => lost.abort(new Error("the worker ended by itself")),
   });
+  const kafkaLink = stack.link("kafka");
+  // Before the first worker opens a connection.
+  const fetches = kafkaLink && watchFetches(kafkaLink, place.topic);
   const over = new AbortController();
   let preparing: Promise<RunningLoad> | undefined;
   const work = async (): Promise<RunRecord> => {
@@ -80,6 +84,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
         crew,
         load,
         gateway: await gateway?.calibrated(),
+        fetches,
         webhook,
         book,
         environment,
@@ -90,6 +95,7 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     } finally {
       over.abort();
       webhook.close();
+      fetches?.end();
       await Promise.all([crew.killAll(), preparing?.then((load) => load.close()).catch(() => undefined)]);
       await Promise.all([place.remove(), book.close()]);
     }

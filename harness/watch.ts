@@ -2,6 +2,7 @@
 import type { LiveLedger } from "./load/load.ts";
 import type { ScheduledPhase } from "./load/schedule.ts";
 import type { CommitProbe } from "./probe/commits.ts";
+import type { Fetches } from "./probe/fetches.ts";
 import { watchHost } from "./probe/host.ts";
 import { descendantsOf, type ProcessUsage, processTable } from "./probe/processes.ts";
 import type { RunRecord } from "./record/record.ts";
@@ -26,6 +27,8 @@ export interface WatchOptions {
   readonly crew: Crew;
   readonly ledger: LiveLedger;
   readonly probe: CommitProbe;
+  /** Undefined where workers reach Kafka without a proxy. */
+  readonly fetches: Fetches | undefined;
   readonly phases: readonly ScheduledPhase[];
   /** Now, in ms since the load began. */
   readonly now: () => number;
@@ -33,7 +36,7 @@ export interface WatchOptions {
 }
 
 export interface Watch {
-  /** Bytes through each proxy; grows. */
+  /** What went through each proxy; grows. */
   readonly links: RunRecord["linkSamples"];
   /** Goes on measuring, and tells nothing more. */
   quiet(): void;
@@ -71,9 +74,15 @@ export function startWatch(run: WatchOptions): Watch {
   };
   const note = (service: ServiceName, atMs: number): void => {
     const bytes = run.stack.link(service)?.bytes();
-    if (bytes !== undefined) {
-      links.push({ atMs, service, toServiceBytes: bytes.toService, toWorkerBytes: bytes.toWorker });
-    }
+    if (bytes === undefined) return;
+    const fetchedEvents = service === "kafka" ? run.fetches?.events() : undefined;
+    links.push({
+      atMs,
+      service,
+      toServiceBytes: bytes.toService,
+      toWorkerBytes: bytes.toWorker,
+      ...(fetchedEvents === undefined ? {} : { fetchedEvents }),
+    });
   };
   let last = look();
   const timer = setInterval(() => {

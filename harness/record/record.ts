@@ -224,9 +224,16 @@ const runSchema = z.object({
   ledger,
   tables: z.array(table),
   commitSamples: z.array(commitSample),
-  /** Bytes through each proxy so far. */
+  /** What went through each proxy so far. */
   linkSamples: z.array(
-    z.object({ atMs: ms, service: serviceName, toServiceBytes: count, toWorkerBytes: count }),
+    z.object({
+      atMs: ms,
+      service: serviceName,
+      toServiceBytes: count,
+      toWorkerBytes: count,
+      /** Events of the topic that workers were handed, each once; of Kafka, where it can be told. */
+      fetchedEvents: count.optional(),
+    }),
   ),
   workers: z.array(workerProcess),
   gateway: gatewaySchema.optional(),

@@ -105,6 +105,40 @@ describe("an untouched link", () => {
   });
 });
 
+describe("an observer", () => {
+  it("is told of the connections opened after it came, all that is forwarded and in order, until it goes", async () => {
+    const service = await startService((socket) => socket.on("data", (chunk) => socket.write(chunk)));
+    const link = await startLink(service.port);
+    const before = await connectTo(link.port);
+    const seenBytes: Record<"toService" | "toWorker", string>[] = [];
+    const end = link.observe(() => {
+      const one = { toService: "", toWorker: "" };
+      seenBytes.push(one);
+      return (direction, chunk) => {
+        one[direction] += chunk.toString();
+      };
+    });
+    const first = await connectTo(link.port);
+    const second = await connectTo(link.port);
+    before.socket.write("before");
+    first.socket.write("one");
+    second.socket.write("two");
+    await seen("the echoes", () => first.received() === "one" && second.received() === "two");
+    link.stall("toWorker");
+    first.socket.write(" more");
+    await seen("the rest at the service", () => seenBytes.some(({ toService }) => toService === "one more"));
+    await settle();
+    expect(seenBytes.map(({ toWorker }) => toWorker).sort()).toEqual(["one", "two"]);
+    link.release();
+    await seen("what was held", () => first.received() === "one more");
+    expect(seenBytes.map(({ toWorker }) => toWorker).sort()).toEqual(["one more", "two"]);
+    end();
+    first.socket.write("!");
+    await seen("the last echo", () => first.received() === "one more!");
+    expect(seenBytes.map(({ toService }) => toService).sort()).toEqual(["one more", "two"]);
+  });
+});
+
 describe("a cut link", () => {
   it("destroys what is open, refuses what comes, and accepts again once healed", async () => {
     const service = await startService();

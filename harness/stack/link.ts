@@ -7,9 +7,7 @@
  */
 import { createServer, connect as openSocket, type Server, type Socket } from "node:net";
 import { messageOf } from "./readiness.ts";
-import type { Link } from "./stack.ts";
-
-export type Direction = "toService" | "toWorker";
+import type { ConnectionObserver, Direction, Link } from "./stack.ts";
 
 export interface Target {
   readonly host: string;
@@ -44,15 +42,20 @@ export async function openLink(options: LinkOptions): Promise<OpenLink> {
   const bytes = { toService: 0, toWorker: 0 };
   const stalled = { toService: false, toWorker: false };
   const pairs = new Set<Pair>();
+  const observers = new Set<() => ConnectionObserver>();
   let state: "open" | "cut" | "closed" = "open";
   let server: Server | undefined;
   let rebind: NodeJS.Timeout | undefined;
 
   const accept = (worker: Socket): void => {
+    const observing = [...observers].map((observerOf) => ({ observerOf, observe: observerOf() }));
     const pair = openPair(worker, options.target(), {
       isStalled: (direction) => stalled[direction],
-      count: (direction, length) => {
-        bytes[direction] += length;
+      forwarded: (direction, chunk) => {
+        bytes[direction] += chunk.length;
+        for (const { observerOf, observe } of observing) {
+          if (observers.has(observerOf)) observe(direction, chunk);
+        }
       },
       ended: () => pairs.delete(pair),
     });
@@ -102,6 +105,10 @@ export async function openLink(options: LinkOptions): Promise<OpenLink> {
     address: `127.0.0.1:${options.port}`,
     bytes: () => ({ ...bytes }),
     connections: () => pairs.size,
+    observe: (observerOf) => {
+      observers.add(observerOf);
+      return () => observers.delete(observerOf);
+    },
     cut: () => {
       if (state !== "open") return;
       state = "cut";
@@ -141,7 +148,7 @@ export async function openLink(options: LinkOptions): Promise<OpenLink> {
 
 interface Traffic {
   readonly isStalled: (direction: Direction) => boolean;
-  readonly count: (direction: Direction, length: number) => void;
+  readonly forwarded: (direction: Direction, chunk: Buffer) => void;
   readonly ended: () => void;
 }
 
@@ -205,8 +212,8 @@ function openLane(source: Socket, sink: Socket, direction: Direction, traffic: T
 
   const forward = (chunk: Buffer): void => {
     if (!sink.writable) return;
-    traffic.count(direction, chunk.length);
     if (!sink.write(chunk)) source.pause();
+    traffic.forwarded(direction, chunk);
   };
   const finish = (): void => {
     if (ending === "end" && sink.writable) sink.end();

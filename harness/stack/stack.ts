@@ -70,6 +70,11 @@ export interface Link {
   bytes(): { readonly toService: number; readonly toWorker: number };
   /** Open worker connections. */
   connections(): number;
+  /**
+   * Has an observer made for each connection that is opened from now on, which is told what is forwarded, in order, until
+   * the returned function is called. An observer must not throw.
+   */
+  observe(observerOf: () => ConnectionObserver): () => void;
   /** A network cut: open connections are destroyed and new ones refused, until `heal`. */
   cut(): void;
   heal(): void;
@@ -77,7 +82,7 @@ export interface Link {
    * Holds back everything in one direction without closing anything, until `release` or `sever`.
    * Held bytes stay in the kernel's and the proxy's buffers.
    */
-  stall(direction: "toService" | "toWorker"): void;
+  stall(direction: Direction): void;
   /** Ends a stall; held bytes go on. */
   release(): void;
   /**
@@ -88,6 +93,11 @@ export interface Link {
   /** Ends a stall and destroys the connections; held bytes are never delivered. New connections are accepted. */
   sever(): void;
 }
+
+export type Direction = "toService" | "toWorker";
+
+/** The bytes are its own only for as long as it is called. */
+export type ConnectionObserver = (direction: Direction, chunk: Buffer) => void;
 
 /** Progress while a stack starts: one line for people, such as "fetching Kafka 4.1.0 (43 MB)". */
 export type StackProgress = (line: string) => void;

@@ -153,6 +153,7 @@ export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
       service: "kafka",
       toServiceBytes: 0,
       toWorkerBytes: 5_000 + upTo(pulledMs, atMs) * (bytes + 80),
+      fetchedEvents: upTo(pulledMs, atMs),
     })),
     workers: [
       {

@@ -234,6 +234,28 @@ describe("a run that proved nothing is unknown", () => {
     expect(of("bounded-memory").detail).toContain("less than the 50 MB");
   });
 
+  test("where events could not be counted, bytes tell them", () => {
+    const uncounted = (record: RunRecord) => {
+      for (const sample of record.linkSamples) delete sample.fetchedEvents;
+    };
+    expect(judged({}, uncounted).verdict.verdict).toBe("pass");
+    const { of } = judged({ maxInFlight: 2_000 }, uncounted);
+    expect(of("bounded-in-flight").verdict).toBe("fail");
+    expect(of("pull-rate-falls").verdict).toBe("fail");
+  });
+
+  test("too much in flight fails on any host when it was counted, and decides nothing when bytes told it", () => {
+    const busy = (record: RunRecord) => {
+      record.host.duringRun.foreignCpuShare = 0.7;
+    };
+    expect(judged({ maxInFlight: 2_000 }, busy).of("bounded-in-flight").verdict).toBe("fail");
+    const { of } = judged({ maxInFlight: 2_000 }, (record) => {
+      busy(record);
+      for (const sample of record.linkSamples) delete sample.fetchedEvents;
+    });
+    expect(of("bounded-in-flight").verdict).toBe("unknown");
+  });
+
   test("without a proxy nothing is known of what was pulled", () => {
     const { of } = judged({}, (record) => {
       record.linkSamples = [];

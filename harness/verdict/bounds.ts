@@ -14,10 +14,10 @@ const megabyte = 1_000_000;
 export const boundedInFlight: Criterion = {
   id: "bounded-in-flight",
   claim: "Events pulled and not finished never exceeded WORKER_MAX_IN_FLIGHT and one fetch of the client.",
-  // Events are told from bytes at the proxy, and a load that stutters changes how many bytes are fetched twice.
+  // Events that are told from bytes: a load that stutters changes how many bytes are fetched twice.
   timing: true,
   judge(evidence): Finding {
-    const { messageBytes } = flowOf(evidence);
+    const { messageBytes, isPulledCounted } = flowOf(evidence);
     const inFlight = inFlightOverTime(evidence);
     const own = evidence.parameter("workerMaxInFlight");
     const limit = own + Math.ceil(fetchBytes / messageBytes);
@@ -37,6 +37,7 @@ export const boundedInFlight: Criterion = {
       ...base,
       verdict: "fail",
       detail: told,
+      inexcusable: isPulledCounted,
       offending: inFlight
         .filter(({ events }) => events > limit)
         .slice(0, 3)

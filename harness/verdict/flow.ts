@@ -54,8 +54,10 @@ export interface Flow {
   /** Events on the broker for which no call has been made. */
   waitingAt(atMs: number): number;
   finishedBetween(fromMs: number, toMs: number): number;
-  /** Events pulled until each look at the proxy, from its bytes; empty without one. */
+  /** Events pulled until each look at the proxy; empty without one. */
   readonly pulled: readonly { readonly atMs: number; readonly events: number }[];
+  /** Whether they were counted; otherwise they were told from bytes. */
+  readonly isPulledCounted: boolean;
 }
 
 /** Name of a phase that is no step: for a worker that has just started. */
@@ -95,7 +97,7 @@ function makeFlow(evidence: Evidence): Flow {
   const { startedMs, finishedMs } = firstTimes(gateway, evidence.planned);
   const acknowledgedMs = Float64Array.from(record.ledger.ackedMs.filter((at) => at >= 0)).sort();
   const messageBytes = meanMessageBytes(evidence);
-  const pulled = pulledEvents(evidence, messageBytes);
+  const { pulled, isPulledCounted } = pulledEvents(evidence, messageBytes);
   const waitingAt = (atMs: number) => below(acknowledgedMs, atMs) - below(startedMs, atMs);
   const finishedBetween = (fromMs: number, toMs: number) =>
     below(finishedMs, toMs) - below(finishedMs, fromMs);
@@ -136,6 +138,7 @@ function makeFlow(evidence: Evidence): Flow {
     waitingAt,
     finishedBetween,
     pulled,
+    isPulledCounted,
   };
 }
 
@@ -203,24 +206,34 @@ function meanMessageBytes(evidence: Evidence): number {
 }
 
 /**
- * From bytes to events by what the whole run pulled: all of it, when the backlog drained. A fetch that ends in the
- * middle of a batch carries bytes that are fetched again, so an event costs a few percent more than its length.
+ * Counted in the answers to the worker's fetches. Where those could not be read, told from bytes by what the whole run
+ * pulled: all of it, when the backlog drained. A fetch that ends in the middle of a batch carries bytes that are fetched
+ * again, so an event costs a few percent more than its length.
  */
-function pulledEvents({ record }: Evidence, messageBytes: number): { atMs: number; events: number }[] {
+function pulledEvents(
+  { record }: Evidence,
+  messageBytes: number,
+): { readonly isPulledCounted: boolean; readonly pulled: { atMs: number; events: number }[] } {
   const samples = record.linkSamples.filter(({ service }) => service === "kafka");
   const before = samples.findLast(({ atMs }) => atMs <= 0) ?? samples[0];
   const last = samples.findLast(({ atMs }) => atMs <= record.settled.atMs);
-  if (before === undefined || last === undefined) return [];
+  if (before === undefined || last === undefined) return { isPulledCounted: false, pulled: [] };
+  const looks = samples.filter(({ atMs }) => atMs >= before.atMs);
+  const counted = looks.flatMap(({ atMs, fetchedEvents }) =>
+    fetchedEvents === undefined ? [] : [{ atMs, events: fetchedEvents }],
+  );
+  if (counted.length === looks.length) return { isPulledCounted: true, pulled: counted };
   const acknowledged = record.ledger.offset.filter((offset) => offset >= 0).length;
   const total = last.toWorkerBytes - before.toWorkerBytes;
   const eventBytes =
     record.settled.drained && acknowledged > 0 ? total / acknowledged : messageBytes * mostWireShare;
-  return samples
-    .filter(({ atMs }) => atMs >= before.atMs)
-    .map(({ atMs, toWorkerBytes }) => ({
+  return {
+    isPulledCounted: false,
+    pulled: looks.map(({ atMs, toWorkerBytes }) => ({
       atMs,
       events: (toWorkerBytes - before.toWorkerBytes) / eventBytes,
-    }));
+    })),
+  };
 }
 
 /** Between two looks, a straight line. */
