@@ -31,8 +31,8 @@ const slowWorkMs = [2, 20, 250, 2];
 
 /**
  * Events of 25 KB, so that megabytes pile up with few calls: on two cores, what bounds the rate must be the work time and
- * not the processor. Five of them fit into a fetch of 128 KiB, with little of a sixth that would come again: bytes at the
- * proxy tell events. In full, of 31 KB, four.
+ * not the processor. Five of them fit into a fetch of 128 KiB, with little of a sixth that would come again: on two
+ * cores what comes twice costs both. In full, of 31 KB, four.
  */
 const events = { accounts: 200, paddingLength: 23_000, malformedOneIn: 0 };
 
