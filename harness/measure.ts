@@ -3,7 +3,7 @@ import { breakThings, limitsOf } from "./faults/faults.ts";
 import type { CalibratedGateway } from "./gateway/attach.ts";
 import type { Scenario } from "./lab.ts";
 import { messagesOf, type RunningLoad, toRecord } from "./load/load.ts";
-import { planMessages } from "./load/messages.ts";
+import { planMessages, sentElsewhere } from "./load/messages.ts";
 import { randomFor } from "./load/random.ts";
 import { schedule } from "./load/schedule.ts";
 import { operate } from "./operate/operation.ts";
@@ -53,6 +53,7 @@ export async function measure(run: Measuring): Promise<RunRecord> {
   const loadMs = phases.at(-1)?.endMs ?? 0;
   const plan = planMessages(run.seed, scenario.load, lab.partitions);
   const messages = messagesOf(plan, place.topic, load.ledger);
+  const elsewhere = sentElsewhere(plan);
   const locators = lab.tables.map((table) => createLocator(table, messages));
   const commitTimes = await keepsCommitTimes(place.database);
   const clockSkewMs = await databaseClockSkewMs(place.database);
@@ -109,7 +110,7 @@ export async function measure(run: Measuring): Promise<RunRecord> {
         tables: lab.tables.map(({ name }) => name),
         workers,
         partitions: lab.partitions,
-        partitionOf: (message) => load.ledger.partition[message] ?? -1,
+        partitionOf: (message) => (elsewhere.has(message) ? undefined : load.ledger.partition[message]),
         readyMembers: () => readyMembers(place.admin, place.groupId, place.topic, lab.partitions, workers),
         sessionTimeoutMs: scenario.worker.sessionTimeoutMs,
         now,

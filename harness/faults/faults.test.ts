@@ -3,6 +3,7 @@ import type { FaultPlan } from "../lab.ts";
 import type { Fault } from "../record/record.ts";
 import type { Stack } from "../stack/stack.ts";
 import { breakThings, type FaultContext } from "./faults.ts";
+import { killWorker } from "./kills.ts";
 
 test("a fault that is over is on record though the run is cut short before the next", async () => {
   const cutShort = new AbortController();
@@ -28,4 +29,42 @@ test("a fault that is over is on record though the run is cut short before the n
   const done: Fault[] = [];
   await expect(breakThings([restart(0), restart(60_000)], context, done)).rejects.toThrow(/abort/i);
   expect(done).toEqual([{ name: "restart of redis", kind: "restart", startMs: 7, healMs: 7, clearMs: 107 }]);
+});
+
+test("a kill behind a held commit waits for rows that tell their partition, from more than the other worker can hold", async () => {
+  let looks = 0;
+  // Messages 0 to 9 were sent to another partition as well; 10 on tell where they came from, four partitions in turn.
+  const stored = [
+    [0, 1, 2, 3],
+    [0, 1, 10, 11],
+    [10, 11, 14],
+    [10, 11, 12],
+  ];
+  let looksAtKill = 0;
+  const context = {
+    workers: 2,
+    partitions: 4,
+    partitionOf: (message: number) => (message < 10 ? undefined : message % 4),
+    stack: { link: () => ({ stall: () => undefined, releaseLiving: () => undefined }) },
+    probe: {
+      look: async () => void looks++,
+      storedSince: () => stored[looks - 1] ?? [],
+      newestCommitEpochMs: () => 0,
+    },
+    crew: {
+      kill: async () => {
+        looksAtKill = looks;
+        return { id: "w1" };
+      },
+      start: async () => ({ startedAt: Date.now() }),
+    },
+    sessionTimeoutMs: 4_000,
+    committed: async () => [],
+    now: () => 7,
+    signal: new AbortController().signal,
+    onFault: () => undefined,
+  } as unknown as FaultContext;
+  const fault = await killWorker({ kind: "kill-worker", atMs: 0, recoveryMs: 100, meets: "write" }, context);
+  expect(looksAtKill).toBe(4);
+  expect(fault.note).toBeUndefined();
 });

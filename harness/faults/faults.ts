@@ -27,7 +27,8 @@ export interface FaultContext {
   /** How many workers there are at once, and how many partitions they share. */
   readonly workers: number;
   readonly partitions: number;
-  readonly partitionOf: (message: number) => number;
+  /** Undefined for an event that was sent to another partition as well: its row does not tell by which it came. */
+  readonly partitionOf: (message: number) => number | undefined;
   /** The group's members when it is stable with all its workers; else undefined. */
   readonly readyMembers: () => Promise<readonly string[] | undefined>;
   readonly sessionTimeoutMs: number;

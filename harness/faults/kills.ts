@@ -99,7 +99,8 @@ async function holdCommits(context: FaultContext): Promise<Arranged> {
       "a row that was stored behind a held commit",
       async () => {
         await probe.look();
-        return new Set(probe.storedSince(stalledAt).map(context.partitionOf)).size > ofOthers;
+        const from = probe.storedSince(stalledAt).map(context.partitionOf);
+        return new Set(from.filter((partition) => partition !== undefined)).size > ofOthers;
       },
       { timeoutMs: withinMs, everyMs: 10, signal: context.signal },
     );

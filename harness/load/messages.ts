@@ -70,6 +70,16 @@ export interface Plan {
   trace(index: number): Buffer | undefined;
 }
 
+/** Events of which a copy goes to another partition: the row of such a one does not tell by which message it came. */
+export function sentElsewhere({ length, at }: Pick<Plan, "length" | "at">): ReadonlySet<number> {
+  const events = new Set<number>();
+  for (let i = 0; i < length; i += 1) {
+    const { copy, copyOf } = at(i);
+    if (copyOf !== undefined && copy?.elsewhere === true) events.add(copyOf);
+  }
+  return events;
+}
+
 /** One in this many malformed messages is a 1 MB one. */
 const oversizedOneIn = 40;
 const oversizedBytes = 1_000_000;

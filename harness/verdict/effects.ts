@@ -5,6 +5,7 @@
  * first; its copies have no rows of their own.
  */
 import type { Criterion } from "../lab.ts";
+import { sentElsewhere } from "../load/messages.ts";
 import type { Fault } from "../record/record.ts";
 import { describe, isUnread, seconds } from "./delivery.ts";
 import type { Evidence, TableEvidence } from "./evidence.ts";
@@ -52,7 +53,7 @@ function findRedelivered(evidence: Evidence, kill: Fault, effectTables: readonly
   );
   const lastStored = committed.map(() => -1);
   const tables = effectTables.map((name) => evidence.table(name));
-  const elsewhere = sentElsewhere(evidence);
+  const elsewhere = elsewhereIn(evidence);
   for (let i = 0; i < evidence.planned; i += 1) {
     // Its row may come from a copy in another partition, and would say nothing about this one.
     if (elsewhere.has(i)) continue;
@@ -70,18 +71,10 @@ function findRedelivered(evidence: Evidence, kill: Fault, effectTables: readonly
 
 const elsewheres = new WeakMap<Evidence, ReadonlySet<number>>();
 
-/** Events of which a copy went to another partition. */
-function sentElsewhere(evidence: Evidence): ReadonlySet<number> {
-  const known = elsewheres.get(evidence);
-  if (known !== undefined) return known;
-  const found = new Set(
-    copiesSent(evidence).flatMap((i) => {
-      const { copy, copyOf = -1 } = evidence.place(i);
-      return copy?.elsewhere === true ? [copyOf] : [];
-    }),
-  );
-  elsewheres.set(evidence, found);
-  return found;
+function elsewhereIn(evidence: Evidence): ReadonlySet<number> {
+  const known = elsewheres.get(evidence) ?? sentElsewhere({ length: evidence.planned, at: evidence.place });
+  elsewheres.set(evidence, known);
+  return known;
 }
 
 /** The last look at the group that showed it as it was at the kill. */
