@@ -1,4 +1,8 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+
+/** Vitest leaves one core idle, which of two is half. Each lane has a stack of its own, of 0.6 GB: no more than four. */
+const lanes = Math.min(4, Math.max(2, availableParallelism()));
 
 /** On real servers. Files share a process, and so its stack; see `sharedStack`. */
 const onServers = { testTimeout: 120_000, hookTimeout: 180_000, isolate: false };
@@ -15,19 +19,18 @@ export default defineConfig({
           testTimeout: 20_000,
           // Nothing here keeps state in a module: loading each file's imports anew would double the time.
           isolate: false,
-          // Vitest leaves one core idle, which of two is half.
-          maxWorkers: 2,
+          maxWorkers: lanes,
           sequence: { groupOrder: 0 },
         },
       },
       {
-        // Two files at a time; nothing here depends on how fast they are.
+        // Several files at a time; nothing here depends on how fast they are.
         test: {
           name: "live",
           include: ["{toolkit,harness}/**/*.live.test.ts", "labs/*/{solution,pitfalls}.live.test.ts"],
           exclude: ["harness/stack/leftovers.live.test.ts", "**/node_modules/**"],
           ...onServers,
-          maxWorkers: 2,
+          maxWorkers: lanes,
           sequence: { groupOrder: 1 },
         },
       },
