@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import pg from "pg";
 import { afterAll, describe, expect, test } from "vitest";
 import { descendantsOf, processTable } from "./probe/processes.ts";
 import { identify } from "./stack/native/identity.ts";
@@ -26,9 +27,22 @@ function sluice(...args: string[]) {
 
 /** The same on servers that run already: for what has nothing to do with where they come from. */
 async function sluiceOnServers(...args: string[]): Promise<Ended> {
+  return await start(await servers(), args).ended;
+}
+
+async function servers(): Promise<NodeJS.ProcessEnv> {
   const { kafkaBrokers, databaseUrl, redisUrl } = (await sharedStack()).direct;
-  return await start({ KAFKA_BROKERS: kafkaBrokers, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl }, args)
-    .ended;
+  return { KAFKA_BROKERS: kafkaBrokers, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl };
+}
+
+async function databases(): Promise<string[]> {
+  const client = new pg.Client({ connectionString: (await sharedStack()).direct.databaseUrl });
+  await client.connect();
+  const { rows } = await client.query<{ datname: string }>(
+    "SELECT datname FROM pg_database ORDER BY datname",
+  );
+  await client.end();
+  return rows.map(({ datname }) => datname);
 }
 
 function start(
@@ -125,34 +139,56 @@ test.each([
   expect(stderr).toContain(text);
 });
 
-describe("Ctrl-C leaves nothing running", () => {
-  test.each([
-    ["while the stack starts", "", 700],
-    ["in mid-load", "steady", 300],
-    ["while the worker is dead", "SIGKILL", 200],
-  ])("%s", async (_when, line, afterMs) => {
-    const { child, stderr, ended } = sluice("--seed", "5");
-    await until(`"${line}" on stderr`, () => stderr().includes(line), { timeoutMs: 60_000 });
-    await new Promise((resolve) => setTimeout(resolve, afterMs));
-    const ours = descendantsOf(await processTable(), [child.pid ?? -1]);
-    child.kill("SIGINT");
-    const { code } = await ended;
-    // Before its handlers are installed the signal itself ends the process: nothing was started yet.
-    expect([130, null]).toContain(code);
-    // One that has ended and waits for init to take note of it is none (a zombie).
-    const left = (await processTable()).filter(({ pid }) => ours.has(pid) && identify(pid) !== undefined);
-    expect(left.map(({ pid }) => commandOf(pid))).toEqual([]);
-  });
-});
+/** What of these processes is still there; one that has ended and waits for init to take note of it is not (a zombie). */
+async function left(ours: ReadonlySet<number>): Promise<string[]> {
+  const table = await processTable();
+  return table
+    .filter(({ pid }) => ours.has(pid) && identify(pid) !== undefined)
+    .map(({ pid }) => commandOf(pid));
+}
 
-test("a harness that is killed leaves nothing once the next one has started", async () => {
-  const { child, stderr, ended } = sluice("--seed", "6");
-  await until("the load on stderr", () => stderr().includes("steady"), { timeoutMs: 60_000 });
-  const ours = descendantsOf(await processTable(), [child.pid ?? -1]);
-  child.kill("SIGKILL");
-  await ended;
-  const next = await sluice("--", "false").ended;
-  expect(next.code).toBe(3);
-  const left = (await processTable()).filter(({ pid }) => ours.has(pid));
-  expect(left.map(({ pid }) => commandOf(pid))).toEqual([]);
+const familyOf = async ({ pid = -1 }: ChildProcess) => descendantsOf(await processTable(), [pid]);
+
+const said = (text: string, stderr: () => string) =>
+  until(`"${text}" on stderr`, () => stderr().includes(text), { timeoutMs: 60_000 });
+
+describe("nothing is left running", () => {
+  test("by Ctrl-C while the stack starts", async () => {
+    const { child, stderr, ended } = sluice("--seed", "5");
+    await said("stack", stderr);
+    // Its servers are starting.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const ours = await familyOf(child);
+    child.kill("SIGINT");
+    expect((await ended).code).toBe(130);
+    expect(await left(ours)).toEqual([]);
+  });
+
+  test("by Ctrl-C while the worker is dead, nor anything on servers that it found", async () => {
+    const before = await databases();
+    const { child, stderr, ended } = start(await servers(), ["--seed", "5"]);
+    await said("SIGKILL", stderr);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const ours = await familyOf(child);
+    child.kill("SIGINT");
+    expect((await ended).code).toBe(130);
+    expect(await left(ours)).toEqual([]);
+    expect(await databases()).toEqual(before);
+  });
+
+  test("by a harness that was killed, once the next one has started; nor by that one after Ctrl-C in mid-load", async () => {
+    const killed = sluice("--seed", "6");
+    await said("steady", killed.stderr);
+    const ofKilled = await familyOf(killed.child);
+    killed.child.kill("SIGKILL");
+    await killed.ended;
+
+    const { child, stderr, ended } = sluice("--seed", "5");
+    await said("steady", stderr);
+    expect(await left(ofKilled)).toEqual([]);
+    const ours = await familyOf(child);
+    child.kill("SIGINT");
+    expect((await ended).code).toBe(130);
+    expect(await left(ours)).toEqual([]);
+  });
 });
