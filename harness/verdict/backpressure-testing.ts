@@ -108,8 +108,9 @@ export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
   }
   const endMs = Math.max(...answeredMs) + 10;
   const looks = Array.from({ length: Math.ceil(endMs / 100) + 1 }, (_, i) => i * 100);
-  const upTo = (times: readonly number[], atMs: number) => times.filter((at) => at < atMs).length;
-  const inMemory = (atMs: number) => upTo(pulledMs, atMs) - upTo(answeredMs, atMs);
+  const pulledUntil = counter(pulledMs);
+  const answeredUntil = counter(answeredMs);
+  const inMemory = (atMs: number) => pulledUntil(atMs) - answeredUntil(atMs);
   const indexes = Array.from({ length: plan.length }, (_, i) => i);
   const referenceAtMs = Array.from(
     { length: Math.floor(endMs / referenceEveryMs) },
@@ -144,7 +145,7 @@ export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
     tables: [],
     commitSamples: looks.map((atMs) => ({
       atMs,
-      committed: [upTo(answeredMs, atMs)],
+      committed: [answeredUntil(atMs)],
       checked: 0,
       missing: [],
     })),
@@ -152,8 +153,8 @@ export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
       atMs,
       service: "kafka",
       toServiceBytes: 0,
-      toWorkerBytes: 5_000 + upTo(pulledMs, atMs) * (bytes + 80),
-      fetchedEvents: upTo(pulledMs, atMs),
+      toWorkerBytes: 5_000 + pulledUntil(atMs) * (bytes + 80),
+      fetchedEvents: pulledUntil(atMs),
     })),
     workers: [
       {
@@ -183,5 +184,19 @@ export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
     groupSamples: looks.map((atMs) => ({ atMs, state: "Stable", members: ["w1-a"] })),
     settled: { atMs: endMs, drained: true },
     finishedMs: endMs + 20,
+  };
+}
+
+/** How many of the times came before one. */
+function counter(times: readonly number[]): (atMs: number) => number {
+  const sorted = Float64Array.from(times).sort();
+  return (atMs) => {
+    let [low, high] = [0, sorted.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((sorted[middle] ?? 0) < atMs) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   };
 }
