@@ -68,3 +68,38 @@ test("a kill behind a held commit waits for rows that tell their partition, from
   expect(looksAtKill).toBe(4);
   expect(fault.note).toBeUndefined();
 });
+
+test.each([
+  [
+    "the run is cut short",
+    async (over: AbortController) => {
+      over.abort();
+      return [];
+    },
+  ],
+  ["the broker does not tell the offsets", () => Promise.reject(new Error("no coordinator"))],
+])(
+  "when %s between a kill and its successor, the way is open again and no worker starts",
+  async (_when, committed) => {
+    const over = new AbortController();
+    const done: string[] = [];
+    const context = {
+      workers: 1,
+      partitionOf: () => 0,
+      stack: { link: () => ({ stall: () => done.push("stall"), releaseLiving: () => done.push("release") }) },
+      probe: { look: async () => undefined, storedSince: () => [1] },
+      crew: {
+        kill: async () => void done.push("kill"),
+        start: async () => void done.push("start"),
+      },
+      sessionTimeoutMs: 4_000,
+      committed: () => committed(over),
+      now: () => 7,
+      signal: over.signal,
+      onFault: () => undefined,
+    } as unknown as FaultContext;
+    const plan = { kind: "kill-worker", atMs: 0, recoveryMs: 100, meets: "write" } as const;
+    await expect(killWorker(plan, context)).rejects.toThrow();
+    expect(done).toEqual(["stall", "kill", "release"]);
+  },
+);

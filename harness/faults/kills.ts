@@ -45,9 +45,16 @@ export async function killWorker(plan: KillPlan, context: FaultContext): Promise
   const startMs = round(now());
   const { victim, note, release } = await arrange[meets](context);
   context.onFault(`SIGKILL of ${context.workers === 1 ? "the worker" : `a worker (${meets})`}`);
-  const killed = await crew.kill(victim);
-  const committedOffsets = await context.committed();
-  release();
+  let killed: Awaited<ReturnType<typeof crew.kill>>;
+  let committedOffsets: number[];
+  try {
+    killed = await crew.kill(victim);
+    committedOffsets = await context.committed();
+  } finally {
+    // Whatever failed: the next run on these servers must find the way open.
+    release();
+  }
+  context.signal.throwIfAborted();
   const successor = await crew.start();
   const healMs = round(now() - (Date.now() - successor.startedAt));
   return {

@@ -6,6 +6,7 @@
 import { Agent, type IncomingMessage, request } from "node:http";
 import { planMessages } from "../load/messages.ts";
 import { dueTimes, schedule } from "../load/schedule.ts";
+import { monotonicOf } from "../monotonic.ts";
 import type { FloodOrder, FromFlood, Requests, ToFlood } from "./protocol.ts";
 
 const tickMs = 2;
@@ -67,7 +68,7 @@ function prepare({ url, seed, load }: FloodOrder): (atEpochMs: number) => void {
 
   let timer: NodeJS.Timeout;
   return (atEpochMs) => {
-    origin = atEpochMs - performance.timeOrigin;
+    origin = monotonicOf(atEpochMs);
     timer = setInterval(tick, tickMs);
   };
 }

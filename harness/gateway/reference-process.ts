@@ -7,6 +7,7 @@
  */
 import { Agent } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
+import { monotonicOf } from "../monotonic.ts";
 import { makeCall, measureCallOverhead } from "./overhead.ts";
 import { type FromReference, type ReferenceOrder, referencePath, type ToReference } from "./protocol.ts";
 
@@ -29,7 +30,7 @@ async function calibrate(order: ReferenceOrder): Promise<void> {
 }
 
 async function callBeside({ url, bodyBytes }: ReferenceOrder, startEpochMs: number): Promise<void> {
-  const origin = startEpochMs - performance.timeOrigin;
+  const origin = monotonicOf(startEpochMs);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const body = Buffer.alloc(bodyBytes, "x");
   for (;;) {

@@ -5,6 +5,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { monotonicOf } from "../monotonic.ts";
 import { answerTo, type GatewayOrder } from "./plan.ts";
 import { type Attempts, type FromGateway, referencePath, type ToGateway, workHeader } from "./protocol.ts";
 
@@ -122,7 +123,7 @@ function serve(order: GatewayOrder): Serving {
   );
   return {
     start(atEpochMs) {
-      origin = atEpochMs - performance.timeOrigin;
+      origin = monotonicOf(atEpochMs);
     },
     report,
     end() {

@@ -5,6 +5,7 @@
  * A request is made before it is due, in the time that is left between two of them: what a message costs to make
  * does not make it late.
  */
+import { monotonicOf } from "../monotonic.ts";
 import { type Prepared, type PreparerOptions, prepare } from "./prepared.ts";
 import type { Producer } from "./produce.ts";
 import type { Acknowledged } from "./protocol.ts";
@@ -30,7 +31,7 @@ export async function pace(
   isStopped: () => boolean,
 ): Promise<number> {
   const { plan, due, startEpochMs } = options;
-  const origin = startEpochMs - performance.timeOrigin;
+  const origin = monotonicOf(startEpochMs);
   const now = () => performance.now() - origin;
   const inFlight = new Set<Promise<void>>();
   const ready: Prepared[] = [];

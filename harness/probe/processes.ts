@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 /** Linux reports process times in ticks of 10 ms (USER_HZ) on every architecture it runs on. */
 const msPerTick = 10;
-const pageBytes = 4096;
+const pageBytes = pageBytesOf();
 
 export interface ProcessUsage {
   readonly pid: number;
@@ -127,4 +127,17 @@ function clockMs(text: string): number {
   const [days, clock] = text.includes("-") ? text.split("-") : ["0", text];
   const seconds = (clock ?? "").split(":").reduce((sum, part) => sum * 60 + Number(part), 0);
   return (Number(days) * 86_400 + seconds) * 1000;
+}
+
+/** What the kernel told this process at its start (AT_PAGESZ): 4 KB, and 16 or 64 on some ARM machines. */
+function pageBytesOf(): number {
+  const pageSizeEntry = 6n;
+  try {
+    const vector = readFileSync("/proc/self/auxv");
+    for (let at = 0; at + 16 <= vector.length; at += 16)
+      if (vector.readBigUInt64LE(at) === pageSizeEntry) return Number(vector.readBigUInt64LE(at + 8));
+  } catch {
+    // Not Linux: sizes are not counted in pages there.
+  }
+  return 4096;
 }

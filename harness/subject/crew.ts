@@ -62,10 +62,12 @@ export function createCrew(options: CrewOptions): Crew {
   const members: Member[] = [];
   let started = 0;
   let told = false;
+  let ended = false;
 
   const running = () => members.filter(({ process }) => process.exit() === undefined);
   const crew: Crew = {
     async start(environment = {}) {
+      if (ended) throw new CannotRun("the run is over: no worker is started any more");
       started += 1;
       const id = `w${started}`;
       const logFile = join(options.folder, `worker-${id}.log`);
@@ -80,6 +82,11 @@ export function createCrew(options: CrewOptions): Crew {
         });
       } catch (error) {
         throw new CannotRun(error instanceof Error ? error.message : String(error));
+      }
+      // It was being started when the run ended: nobody would end it any more.
+      if (ended) {
+        await process.kill();
+        throw new CannotRun("the run is over");
       }
       const member: Member = { process, logFile, samples: [], readyAt: undefined, planned: false };
       members.push(member);
@@ -111,6 +118,7 @@ export function createCrew(options: CrewOptions): Crew {
       );
     },
     async killAll() {
+      ended = true;
       await Promise.all(
         running().map((member) => {
           member.planned = true;
@@ -119,6 +127,7 @@ export function createCrew(options: CrewOptions): Crew {
       );
     },
     killNow() {
+      ended = true;
       for (const { process } of running()) void process.kill();
     },
     running: () => running().map(({ process }) => process),

@@ -269,3 +269,29 @@ test("without its companion what compares is unknown", () => {
   });
   for (const id of ["exponential", "no-head-of-line", "no-herd"]) expect(of(id).verdict).toBe("unknown");
 });
+
+test("a history's times are compared as times: some languages leave a fraction of zero away", () => {
+  const { of } = judged({}, (record) => {
+    const long = letters(record).find(({ values }) => JSON.parse(values[2] ?? "[]").length === 5);
+    const history = JSON.parse(long?.values[2] ?? "[]");
+    for (const [i, second] of ["05Z", "05.240Z", "06.1Z", "07.2Z", "08.3Z"].entries())
+      history[i].at = `2026-01-05T08:00:${second}`;
+    if (long) long.values[2] = JSON.stringify(history);
+  });
+  expect(of("outcome").verdict).toBe("pass");
+});
+
+test("what an arm measured on a busy machine is not held against the worker", () => {
+  const late = (busy: boolean) => (record: RunRecord) => {
+    const arm = record.arms?.[0]?.record;
+    if (arm?.gateway === undefined) throw new Error("no arm with a gateway");
+    if (busy) arm.host.duringRun.foreignCpuShare = 0.9;
+    const { attempts } = arm.gateway;
+    const later = (at: number) => (at > 1_900 ? at + 1_200 : at);
+    attempts.arrivedMs = attempts.arrivedMs.map(later);
+    attempts.answeredMs = attempts.answeredMs.map((at) => (at === null ? null : later(at)));
+    if (attempts.leftMs) attempts.leftMs = attempts.leftMs.map((at) => (at === null ? null : later(at)));
+  };
+  expect(judged({}, late(false)).of("no-head-of-line").verdict).toBe("fail");
+  expect(judged({}, late(true)).of("no-head-of-line").verdict).toBe("unknown");
+});

@@ -233,6 +233,15 @@ describe("a run that proved nothing is unknown", () => {
     expect(lost.of("lossless").verdict).toBe("fail");
   });
 
+  test("a fault that the stack could not make: nothing clean is proven, and why is said", () => {
+    const { of } = judged((record) => {
+      record.stack.limits = ["postgres cannot be cut: its connections are encrypted"];
+    });
+    expect(of("lossless")).toMatchObject({ verdict: "unknown" });
+    expect(of("lossless").detail).toContain("encrypted");
+    expect(of("commit-behind-write").verdict).toBe("unknown");
+  });
+
   test("no redelivery: one-row-per-event is unknown", () => {
     const { of } = judged((record) => {
       record.faults = [];

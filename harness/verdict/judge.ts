@@ -14,7 +14,10 @@ export function judge(record: RunRecord, lab: Lab): RunVerdict {
 
 export function judgeEvidence(evidence: Evidence): RunVerdict {
   const { record, lab } = evidence;
-  const unfit = unfitness(record.host) ?? latenessOfBroker(evidence);
+  const arms = record.arms?.flatMap(({ name }) => evidence.arm(name) ?? []) ?? [];
+  const unfit = [evidence, ...arms]
+    .map((one) => unfitness(one.record.host) ?? latenessOfBroker(one))
+    .find((why) => why !== undefined);
   return verdictOn(record, judgeAll([loadOffered, ...lab.criteria], evidence, unfit));
 }
 
