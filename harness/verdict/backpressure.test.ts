@@ -264,6 +264,15 @@ describe("a run that proved nothing is unknown", () => {
     expect(of("bounded-in-flight").verdict).toBe("unknown");
   });
 
+  test("a group that gathers its members while the worker warms up has not rebalanced", () => {
+    const { of } = judged({}, (record) => {
+      const [first] = record.phases;
+      if (first) first.name = "warm-up";
+      for (const one of record.groupSamples?.filter(({ atMs }) => atMs < 1_000) ?? []) one.members = ["w1-b"];
+    });
+    expect(of("no-rebalance").verdict).toBe("pass");
+  });
+
   test("too few looks at the group", () => {
     const { of } = judged({}, (record) => {
       record.groupSamples = record.groupSamples?.slice(0, 5) ?? [];

@@ -3,7 +3,7 @@ import type { Criterion } from "../lab.ts";
 import { inFlightOverTime } from "./bounds.ts";
 import { capacityFinding, capacityOf, minSaturated } from "./capacity.ts";
 import { seconds } from "./delivery.ts";
-import { flowOf } from "./flow.ts";
+import { flowOf, warmUp } from "./flow.ts";
 import { timerAllowanceMs } from "./host.ts";
 import type { Finding } from "./verdict.ts";
 
@@ -186,8 +186,10 @@ export const noRebalance: Criterion = {
   claim: "The group never rebalanced: slow work did not cost the worker its session.",
   timing: true,
   judge(evidence): Finding {
+    // A worker of several consumers may gather them while it warms up.
+    const fromMs = evidence.phase(warmUp)?.endMs ?? 0;
     const samples = (evidence.record.groupSamples ?? []).filter(
-      ({ atMs }) => atMs >= 0 && atMs <= evidence.record.settled.atMs,
+      ({ atMs }) => atMs >= fromMs && atMs <= evidence.record.settled.atMs,
     );
     const first = samples[0];
     const signature = (one: { readonly members: readonly string[] }) => [...one.members].sort().join();

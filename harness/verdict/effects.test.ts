@@ -184,6 +184,22 @@ describe("budgets", () => {
 });
 
 describe("the replay", () => {
+  test("by a group that committed all and was sent next to nothing proves nothing", () => {
+    const sent = (bytes: number) => (record: RunRecord) => {
+      record.linkSamples = [replayMs - 100, replayMs + 500].map((atMs, i) => ({
+        atMs,
+        service: "kafka",
+        toServiceBytes: 0,
+        toWorkerBytes: 1_000 + i * bytes,
+      }));
+    };
+    const unread = judged(sent(10_000)).of("replay-harmless");
+    expect(unread).toMatchObject({ verdict: "unknown" });
+    expect(unread.detail).toContain("did not read them");
+    const length = effectsPlan.value(0)?.length ?? 0;
+    expect(judged(sent(effectsPlan.length * length)).of("replay-harmless").verdict).toBe("pass");
+  });
+
   test("a row more or less after it is found", () => {
     const more = judged((record) => {
       const ledger = record.replay?.tables[0];

@@ -194,7 +194,8 @@ function meanServedMs({ attempts }: GatewayRecord, fromMs: number, toMs: number)
   return calls === 0 ? undefined : sum / calls;
 }
 
-function meanMessageBytes(evidence: Evidence): number {
+/** Mean of a message's value, over some of the plan. */
+export function meanMessageBytes(evidence: Evidence): number {
   const stride = Math.max(1, Math.floor(evidence.planned / sizedMessages));
   let bytes = 0;
   let messages = 0;

@@ -1,12 +1,15 @@
 /** Judge of a replay: a second group reads the whole topic, and nothing changes. */
 import type { Criterion } from "../lab.ts";
-import type { TableRecord } from "../record/record.ts";
+import type { RunRecord, TableRecord } from "../record/record.ts";
 import { balancesAt } from "./budgets.ts";
 import { describe } from "./delivery.ts";
 import type { Evidence } from "./evidence.ts";
+import { meanMessageBytes } from "./flow.ts";
 import type { Finding } from "./verdict.ts";
 
 const shown = 5;
+/** Of the bytes of all messages: what a group that read them was sent at the least. */
+const leastShareSent = 0.5;
 
 /** @param watch name of the watched query with the balances */
 export function replayHarmless(watch: string): Criterion {
@@ -52,6 +55,15 @@ export function replayHarmless(watch: string): Criterion {
           lookAt: "whether the worker's second start works, and how fast it skips what it has done",
         };
       }
+      if (!wasSent(evidence, replay)) {
+        return {
+          ...base,
+          measured,
+          verdict: "unknown",
+          detail: `The second group committed all ${replay.messages} messages, and was not sent as many bytes: it did not read them.`,
+          lookAt: "where a group without offsets begins: at the earliest, as the contract says",
+        };
+      }
       return {
         ...base,
         measured,
@@ -60,6 +72,16 @@ export function replayHarmless(watch: string): Criterion {
       };
     },
   };
+}
+
+/** Whether what went to the workers meanwhile can be the topic; true where they reach Kafka without a proxy. */
+function wasSent(evidence: Evidence, { messages, startMs }: NonNullable<RunRecord["replay"]>): boolean {
+  const looks = evidence.record.linkSamples.filter(({ service }) => service === "kafka");
+  const before = looks.findLast(({ atMs }) => atMs <= startMs);
+  const after = looks.at(-1);
+  if (before === undefined || after === undefined) return true;
+  const sent = after.toWorkerBytes - before.toWorkerBytes;
+  return sent >= leastShareSent * messages * meanMessageBytes(evidence);
 }
 
 interface Difference {
