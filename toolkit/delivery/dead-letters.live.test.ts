@@ -131,6 +131,14 @@ test("a purge without an actor or a reason changes nothing; one with both can be
   expect(await show(db, purged[0] ?? "")).toMatchObject({ state: "purged", value: null });
 });
 
+test("a purge of letters that are not dead is refused, and the dead ones keep their bytes", async () => {
+  const { db } = place();
+  await bury(db, [letter(1, Buffer.from("precious"))]);
+  await expect(purge(db, { states: ["resolved"] }, ada)).rejects.toThrow("only dead letters can be purged");
+  await expect(purge(db, { states: ["dead", "replaying"] }, ada, true)).rejects.toThrow("only dead letters");
+  expect((await list(db, {})).letters).toMatchObject([{ state: "dead", valueBytes: 8 }]);
+});
+
 test("an edited letter keeps both versions, and sends the new one", async () => {
   const { db } = place();
   await bury(db, [letter(1, Buffer.from("old"))]);
