@@ -93,6 +93,16 @@ test("a replay of 10,000 letters that dies again and again gives each exactly on
   expect((await list(db, { states: ["resolved"] }, 1)).total).toBe(10_000);
 }, 60_000);
 
+test("a replay whose lock is lost with its connection tells what it has sent", async () => {
+  const { db } = place();
+  await bury(db, [letter(1, null)]);
+  const publish = async () => {
+    await db.query("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())");
+  };
+  expect(await replay(db, {}, { ...ada, publish })).toMatchObject({ replayed: ["1"] });
+  expect(await replay(db, {}, { ...ada, publish })).toMatchObject({ replayed: [] });
+});
+
 describe("what the database refuses", () => {
   test.each([
     ["a state that has no way there", "UPDATE dead_letters SET state = 'resolved'"],

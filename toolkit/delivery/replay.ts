@@ -166,6 +166,7 @@ function outgoing(letter: Marked, dedupeKeyOf = ({ dedupeKey }: Marked) => dedup
 /** The lock of one that was killed is free as soon as the server has noticed. */
 async function withLock<Result>(db: Database, work: () => Promise<Result>): Promise<Result> {
   const connection = await db.connect();
+  let broken: Error | undefined;
   try {
     const deadline = performance.now() + lockWithinMs;
     for (;;) {
@@ -181,9 +182,12 @@ async function withLock<Result>(db: Database, work: () => Promise<Result>): Prom
     try {
       return await work();
     } finally {
-      await connection.query(`SELECT pg_advisory_unlock(${lockKey})`);
+      // The lock of a lost connection has gone with it; what was replayed is told all the same.
+      await connection.query(`SELECT pg_advisory_unlock(${lockKey})`).catch((cause: Error) => {
+        broken = cause;
+      });
     }
   } finally {
-    connection.release();
+    connection.release(broken);
   }
 }

@@ -41,6 +41,8 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Databa
   });
   // Without a listener the loss of a connection that nobody uses would end the process.
   pool.on("error", (error) => log(`postgres: lost an idle connection: ${error.message}`));
+  // One in use tells of its loss by the query under way, or by the next, and by an event that would end the process too.
+  pool.on("connect", (client) => client.on("error", () => {}));
   return pool;
 }
 
