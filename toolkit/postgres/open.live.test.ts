@@ -23,3 +23,10 @@ test("a connection lost inside of a transaction, between two statements, fails t
   await expect(ended).rejects.toThrow();
   expect((await db.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
 });
+
+test("a transaction in which the error of a statement was swallowed is not taken for committed", async () => {
+  const swallowing = inTransaction(db, async (connection) => {
+    await connection.query("SELECT 1 / 0").catch(() => undefined);
+  });
+  await expect(swallowing).rejects.toThrow("nothing was committed");
+});
