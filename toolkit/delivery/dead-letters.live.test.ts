@@ -28,6 +28,33 @@ test("every payload, key and header comes back byte for byte, in show and in rep
   }
 });
 
+test("what headers are called, or say of a replay, keeps no letter from being stored and sent again", async () => {
+  const { db } = place();
+  const replayHeaders = { "dlq-letter": "1", "dlq-replay": String(2 ** 31), "dlq-dedupe-key": "key" };
+  const named: (readonly [string, string])[][] = [
+    [["a\0b", "v"]],
+    [["constructor", "v"]],
+    [["__proto__", "v"]],
+    Object.entries(replayHeaders),
+  ];
+  const headersOf = (pairs: (readonly [string, string])[]) =>
+    Object.fromEntries(pairs.map(([name, value]) => [name, Buffer.from(value)]));
+  await bury(
+    db,
+    named.map((pairs, i) => {
+      const made = letter(i, null);
+      return { ...made, record: { ...made.record, headers: headersOf(pairs) } };
+    }),
+  );
+  const sent: Outgoing[] = [];
+  await replay(db, {}, { ...ada, publish: async (some) => void sent.push(...some) });
+  expect(sent).toHaveLength(named.length);
+  const ofReplay = Object.keys(replayHeaders);
+  const own = sent.map(({ headers }) => Object.entries(headers).filter(([name]) => !ofReplay.includes(name)));
+  const value = Buffer.from("v");
+  expect(own).toEqual([[["a\u2400b", value]], [["constructor", value]], [["__proto__", value]], []]);
+});
+
 test("a redelivered message has one letter", async () => {
   const { db } = place();
   await bury(db, [letter(1, null)]);
@@ -97,7 +124,9 @@ test("a replay whose lock is lost with its connection tells what it has sent", a
   const { db } = place();
   await bury(db, [letter(1, null)]);
   const publish = async () => {
-    await db.query("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())");
+    await db.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    );
   };
   expect(await replay(db, {}, { ...ada, publish })).toMatchObject({ replayed: ["1"] });
   expect(await replay(db, {}, { ...ada, publish })).toMatchObject({ replayed: [] });

@@ -48,13 +48,17 @@ export interface DeadLetter {
   readonly dedupeKey?: string | undefined;
 }
 
+/** The largest count that the table can hold. */
+const maxInt4 = 2 ** 31 - 1;
+
 /** Undefined for a message that is no replay, or whose headers are not those of one. */
 export function replayOf(record: KafkaRecord): Replay | undefined {
   const letterId = headerText(record, replayHeaders.letter);
   const dedupeKey = headerText(record, replayHeaders.dedupeKey);
   const count = Number(headerText(record, replayHeaders.count));
   if (letterId === undefined || dedupeKey === undefined) return undefined;
-  if (!/^\d{1,18}$/.test(letterId) || !Number.isSafeInteger(count) || count < 1) return undefined;
+  if (!/^\d{1,18}$/.test(letterId) || !Number.isInteger(count) || count < 1 || count > maxInt4)
+    return undefined;
   return { letterId, count, dedupeKey };
 }
 
@@ -67,11 +71,11 @@ function headerText(record: KafkaRecord, name: string): string | undefined {
   return last?.toString();
 }
 
-/** Pairs of name and base64 in the order of the headers, so that no byte and no repetition is lost. */
+/** Pairs of name and base64 in the order of the headers, so that no byte and no repetition is lost. Only a NUL in a name, which jsonb cannot hold, is another character. */
 export function packHeaders(headers: KafkaRecord["headers"]): [string, string | null][] {
   return Object.entries(headers).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value]).map((one): [string, string | null] => [
-      name,
+      storableText(name, Number.POSITIVE_INFINITY),
       one === undefined || one === null ? null : Buffer.from(one).toString("base64"),
     ]),
   );

@@ -151,7 +151,8 @@ async function notePublished(db: Database, letters: readonly Marked[]): Promise<
 }
 
 function outgoing(letter: Marked, dedupeKeyOf = ({ dedupeKey }: Marked) => dedupeKey): Outgoing {
-  const headers: Record<string, Buffer | Buffer[]> = {};
+  // Without a prototype: a header may be called "constructor", or "__proto__".
+  const headers: Record<string, Buffer | Buffer[]> = Object.create(null);
   for (const [name, base64] of letter.headers) {
     const bytes = Buffer.from(base64 ?? "", "base64");
     const known = headers[name];

@@ -21,17 +21,18 @@ const decodeResponse = {
 };
 type Version = keyof typeof decodeResponse;
 
-/** kafkajs confuses a header of such a name with what every object has. */
-const isPlainName = (name: string) => !(name in {});
+/** With names that every object has: kafkajs takes what it finds there for an earlier header. */
+const headerName = fc.oneof(
+  { weight: 4, arbitrary: fc.string({ maxLength: 8 }) },
+  fc.constantFrom("constructor", "__proto__", "toString"),
+);
 const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
 const anyRecord = fc.record({
   key: fc.option(bytes),
   value: fc.option(bytes),
-  headers: fc.dictionary(
-    fc.string({ maxLength: 8 }).filter(isPlainName),
-    fc.oneof(bytes, fc.array(bytes, { minLength: 2, maxLength: 3 })),
-    { maxKeys: 2 },
-  ),
+  headers: fc.dictionary(headerName, fc.oneof(bytes, fc.array(bytes, { minLength: 2, maxLength: 3 })), {
+    maxKeys: 2,
+  }),
   timestampDelta: fc.integer({ min: -50, max: 3_000_000_000 }),
   /** Offsets that compaction has taken out before it. */
   gap: fc.nat(3),
