@@ -215,6 +215,14 @@ test("a record's own value is not taken for a batch, and a batch is gone when th
   expect(tap.batchOf(newer)).toBe("gone");
 });
 
+test("an answer that is not of a Kafka broker ends the connection with an error, and is not thrown", async () => {
+  const { socket, feed, data } = tapped();
+  const error = new Promise((resolve) => socket.once("error", resolve));
+  feed(Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n"));
+  expect(await error).toMatchObject({ message: "a response of 1213486160 bytes" });
+  expect(data).toEqual([]);
+});
+
 test("a fetch of a version whose form is not known passes as it came", () => {
   const { socket, feed, data } = tapped();
   socket.write(request(1, 12, 1));

@@ -86,7 +86,16 @@ export function createFetchTap(): FetchTap {
           withoutBatches(frame, version, (batch) => keep(batch, kept)),
         );
       });
-      return { feed };
+      return {
+        feed(chunk) {
+          try {
+            feed(chunk);
+          } catch (error) {
+            // Who answers there is no Kafka broker: thrown from here it would end the process.
+            socket.destroy(error instanceof Error ? error : new Error(String(error)));
+          }
+        },
+      };
     },
     batchOf(value) {
       if (value === null || value.length !== secret.length + 4) return undefined;
