@@ -120,6 +120,35 @@ test("a replay of 10,000 letters that dies again and again gives each exactly on
   expect((await list(db, { states: ["resolved"] }, 1)).total).toBe(10_000);
 }, 60_000);
 
+test("a letter that the broker refuses for good is dead again, with the reason, and holds up no other", async () => {
+  const { db } = place();
+  await bury(db, [letter(1, null), letter(2, Buffer.from("too large")), letter(3, null)]);
+  const sent: Outgoing[] = [];
+  let isDown = true;
+  const publish = async (some: readonly Outgoing[]) => {
+    if (isDown) throw new Error("killed");
+    if (some.some(({ value }) => value !== null)) {
+      throw Object.assign(new Error("the message is too large"), {
+        type: "MESSAGE_TOO_LARGE",
+        retriable: false,
+      });
+    }
+    sent.push(...some);
+  };
+  // What waits to be taken up is refused as well.
+  await expect(replay(db, { ids: ["2"] }, { ...ada, publish })).rejects.toThrow("killed");
+  isDown = false;
+  const result = await replay(db, {}, { ...ada, publish });
+  expect(result).toEqual({ replayed: ["1", "3"], resumed: [], capped: [], refused: ["2"] });
+  expect(sent).toHaveLength(2);
+  const refused = await show(db, "2");
+  expect(refused).toMatchObject({ state: "dead", message: expect.stringContaining("too large") });
+  expect(refused?.attempts).toHaveLength(2);
+  expect((await audit(db))[1]).toMatchObject({ operation: "refused", ...ada, letters: ["2"] });
+  const both = await replay(db, {}, { ...ada, publish });
+  expect(both).toMatchObject({ replayed: [], refused: ["2"] });
+});
+
 test("a replay whose lock is lost with its connection tells what it has sent", async () => {
   const { db } = place();
   await bury(db, [letter(1, null)]);

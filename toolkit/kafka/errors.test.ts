@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { expect, test } from "vitest";
-import { type KafkaTrouble, kafkaTrouble } from "./errors.ts";
+import { isRefusal, type KafkaTrouble, kafkaTrouble } from "./errors.ts";
 
 const kafkajs = createRequire(import.meta.url)("kafkajs/src/errors");
 const answered = (type: string, retriable: boolean): Error =>
@@ -18,3 +18,10 @@ test.each<[string, KafkaTrouble, unknown]>([
   ["a lock that kafkajs did not get", "passing", new kafkajs.KafkaJSLockTimeout("waited")],
   ["no coordinator yet", "passing", new kafkajs.KafkaJSGroupCoordinatorNotFound("none")],
 ])("%s is %s", (_, trouble, error) => expect(kafkaTrouble(error)).toBe(trouble));
+
+test("only a broker's own final answer is a refusal", () => {
+  expect(isRefusal(answered("MESSAGE_TOO_LARGE", false))).toBe(true);
+  expect(isRefusal(answered("NOT_LEADER_FOR_PARTITION", true))).toBe(false);
+  expect(isRefusal(new kafkajs.KafkaJSNonRetriableError("the client is misused"))).toBe(false);
+  expect(isRefusal(refused)).toBe(false);
+});

@@ -30,6 +30,11 @@ export function kafkaTrouble(error: unknown): KafkaTrouble {
   return property(error, "retriable") === false ? "final" : "passing";
 }
 
+/** Whether a broker answered that it will not take what was sent, now or later: too large, not authorised, corrupt. */
+export function isRefusal(error: unknown): boolean {
+  return typeof property(error, "type") === "string" && kafkaTrouble(error) === "final";
+}
+
 function property(error: unknown, name: string): unknown {
   return typeof error === "object" && error !== null ? Reflect.get(error, name) : undefined;
 }
