@@ -120,6 +120,23 @@ test("a replay of 10,000 letters that dies again and again gives each exactly on
   expect((await list(db, { states: ["resolved"] }, 1)).total).toBe(10_000);
 }, 60_000);
 
+test("a message with the headers of a replay that never was is a letter of its own, and moves no other", async () => {
+  const { db } = place();
+  await bury(db, [letter(1, Buffer.from("mine"))]);
+  const sent: Outgoing[] = [];
+  await replay(db, {}, { ...ada, publish: async (some) => void sent.push(...some) });
+  const record = received(sent[0] as Outgoing);
+  const headers = { ...record.headers, "dlq-letter": Buffer.from("4711") };
+  const ofAnotherTopic = { ...letter(0, null), record: { ...record, topic: "invoices" } };
+  const ofNoLetter = { ...letter(0, null), record: { ...record, headers } };
+  for (let times = 1; times <= 2; times += 1) await bury(db, [ofAnotherTopic, ofNoLetter]);
+  expect((await list(db, {})).letters).toMatchObject([
+    { id: "1", topic: "payments", offset: "1", state: "replaying" },
+    { topic: "invoices", offset: "1000000", state: "dead" },
+    { topic: "payments", offset: "1000000", state: "dead" },
+  ]);
+});
+
 test("a letter that the broker refuses for good is dead again, with the reason, and holds up no other", async () => {
   const { db } = place();
   await bury(db, [letter(1, null), letter(2, Buffer.from("too large")), letter(3, null)]);
