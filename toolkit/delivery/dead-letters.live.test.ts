@@ -28,6 +28,33 @@ test("every payload, key and header comes back byte for byte, in show and in rep
   }
 });
 
+test("what headers are called, or say of a replay, keeps no letter from being stored and sent again", async () => {
+  const { db } = place();
+  const replayHeaders = { "dlq-letter": "1", "dlq-replay": String(2 ** 31), "dlq-dedupe-key": "key" };
+  const named: (readonly [string, string])[][] = [
+    [["a\0b", "v"]],
+    [["constructor", "v"]],
+    [["__proto__", "v"]],
+    Object.entries(replayHeaders),
+  ];
+  const headersOf = (pairs: (readonly [string, string])[]) =>
+    Object.fromEntries(pairs.map(([name, value]) => [name, Buffer.from(value)]));
+  await bury(
+    db,
+    named.map((pairs, i) => {
+      const made = letter(i, null);
+      return { ...made, record: { ...made.record, headers: headersOf(pairs) } };
+    }),
+  );
+  const sent: Outgoing[] = [];
+  await replay(db, {}, { ...ada, publish: async (some) => void sent.push(...some) });
+  expect(sent).toHaveLength(named.length);
+  const ofReplay = Object.keys(replayHeaders);
+  const own = sent.map(({ headers }) => Object.entries(headers).filter(([name]) => !ofReplay.includes(name)));
+  const value = Buffer.from("v");
+  expect(own).toEqual([[["a\u2400b", value]], [["constructor", value]], [["__proto__", value]], []]);
+});
+
 test("a redelivered message has one letter", async () => {
   const { db } = place();
   await bury(db, [letter(1, null)]);
@@ -93,6 +120,64 @@ test("a replay of 10,000 letters that dies again and again gives each exactly on
   expect((await list(db, { states: ["resolved"] }, 1)).total).toBe(10_000);
 }, 60_000);
 
+test("a message with the headers of a replay that never was is a letter of its own, and moves no other", async () => {
+  const { db } = place();
+  await bury(db, [letter(1, Buffer.from("mine"))]);
+  const sent: Outgoing[] = [];
+  await replay(db, {}, { ...ada, publish: async (some) => void sent.push(...some) });
+  const record = received(sent[0] as Outgoing);
+  const headers = { ...record.headers, "dlq-letter": Buffer.from("4711") };
+  const ofAnotherTopic = { ...letter(0, null), record: { ...record, topic: "invoices" } };
+  const ofNoLetter = { ...letter(0, null), record: { ...record, headers } };
+  for (let times = 1; times <= 2; times += 1) await bury(db, [ofAnotherTopic, ofNoLetter]);
+  expect((await list(db, {})).letters).toMatchObject([
+    { id: "1", topic: "payments", offset: "1", state: "replaying" },
+    { topic: "invoices", offset: "1000000", state: "dead" },
+    { topic: "payments", offset: "1000000", state: "dead" },
+  ]);
+});
+
+test("a letter that the broker refuses for good is dead again, with the reason, and holds up no other", async () => {
+  const { db } = place();
+  await bury(db, [letter(1, null), letter(2, Buffer.from("too large")), letter(3, null)]);
+  const sent: Outgoing[] = [];
+  let isDown = true;
+  const publish = async (some: readonly Outgoing[]) => {
+    if (isDown) throw new Error("killed");
+    if (some.some(({ value }) => value !== null)) {
+      throw Object.assign(new Error("the message is too large"), {
+        type: "MESSAGE_TOO_LARGE",
+        retriable: false,
+      });
+    }
+    sent.push(...some);
+  };
+  // What waits to be taken up is refused as well.
+  await expect(replay(db, { ids: ["2"] }, { ...ada, publish })).rejects.toThrow("killed");
+  isDown = false;
+  const result = await replay(db, {}, { ...ada, publish });
+  expect(result).toEqual({ replayed: ["1", "3"], resumed: [], capped: [], refused: ["2"] });
+  expect(sent).toHaveLength(2);
+  const refused = await show(db, "2");
+  expect(refused).toMatchObject({ state: "dead", message: expect.stringContaining("too large") });
+  expect(refused?.attempts).toHaveLength(2);
+  expect((await audit(db))[1]).toMatchObject({ operation: "refused", ...ada, letters: ["2"] });
+  const both = await replay(db, {}, { ...ada, publish });
+  expect(both).toMatchObject({ replayed: [], refused: ["2"] });
+});
+
+test("a replay whose lock is lost with its connection tells what it has sent", async () => {
+  const { db } = place();
+  await bury(db, [letter(1, null)]);
+  const publish = async () => {
+    await db.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    );
+  };
+  expect(await replay(db, {}, { ...ada, publish })).toMatchObject({ replayed: ["1"] });
+  expect(await replay(db, {}, { ...ada, publish })).toMatchObject({ replayed: [] });
+});
+
 describe("what the database refuses", () => {
   test.each([
     ["a state that has no way there", "UPDATE dead_letters SET state = 'resolved'"],
@@ -129,6 +214,14 @@ test("a purge without an actor or a reason changes nothing; one with both can be
   const { purged } = await purge(db, {}, ada);
   expect(await audit(db)).toMatchObject([{ operation: "purge", ...ada, letters: purged }]);
   expect(await show(db, purged[0] ?? "")).toMatchObject({ state: "purged", value: null });
+});
+
+test("a purge of letters that are not dead is refused, and the dead ones keep their bytes", async () => {
+  const { db } = place();
+  await bury(db, [letter(1, Buffer.from("precious"))]);
+  await expect(purge(db, { states: ["resolved"] }, ada)).rejects.toThrow("only dead letters can be purged");
+  await expect(purge(db, { states: ["dead", "replaying"] }, ada, true)).rejects.toThrow("only dead letters");
+  expect((await list(db, {})).letters).toMatchObject([{ state: "dead", valueBytes: 8 }]);
 });
 
 test("an edited letter keeps both versions, and sends the new one", async () => {

@@ -48,13 +48,17 @@ export interface DeadLetter {
   readonly dedupeKey?: string | undefined;
 }
 
+/** The largest count that the table can hold. */
+const maxInt4 = 2 ** 31 - 1;
+
 /** Undefined for a message that is no replay, or whose headers are not those of one. */
 export function replayOf(record: KafkaRecord): Replay | undefined {
   const letterId = headerText(record, replayHeaders.letter);
   const dedupeKey = headerText(record, replayHeaders.dedupeKey);
   const count = Number(headerText(record, replayHeaders.count));
   if (letterId === undefined || dedupeKey === undefined) return undefined;
-  if (!/^\d{1,18}$/.test(letterId) || !Number.isSafeInteger(count) || count < 1) return undefined;
+  if (!/^\d{1,18}$/.test(letterId) || !Number.isInteger(count) || count < 1 || count > maxInt4)
+    return undefined;
   return { letterId, count, dedupeKey };
 }
 
@@ -67,11 +71,11 @@ function headerText(record: KafkaRecord, name: string): string | undefined {
   return last?.toString();
 }
 
-/** Pairs of name and base64 in the order of the headers, so that no byte and no repetition is lost. */
+/** Pairs of name and base64 in the order of the headers, so that no byte and no repetition is lost. Only a NUL in a name, which jsonb cannot hold, is another character. */
 export function packHeaders(headers: KafkaRecord["headers"]): [string, string | null][] {
   return Object.entries(headers).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value]).map((one): [string, string | null] => [
-      name,
+      storableText(name, Number.POSITIVE_INFINITY),
       one === undefined || one === null ? null : Buffer.from(one).toString("base64"),
     ]),
   );
@@ -79,15 +83,19 @@ export function packHeaders(headers: KafkaRecord["headers"]): [string, string | 
 
 /**
  * Stores letters. One that is there already (a redelivery) stays as it is. A replay that failed again goes back to its
- * letter, with the new failure added to its history, once.
+ * letter, with the new failure added to its history, once. A message that says it is a replay, and of which there is
+ * no letter, is a new one: a producer may copy headers from one topic to another.
  */
 export async function bury(db: Queryable, letters: readonly DeadLetter[]): Promise<void> {
   const fresh = letters.filter(({ record }) => replayOf(record) === undefined);
   if (fresh.length > 0) await insert(db, fresh);
+  const strangers: DeadLetter[] = [];
   for (const letter of letters) {
     const replay = replayOf(letter.record);
-    if (replay !== undefined) await comeBack(db, letter, replay);
+    if (replay === undefined || (await comeBack(db, letter, replay))) continue;
+    if (!(await wasSent(db, letter, replay))) strangers.push(letter);
   }
+  if (strangers.length > 0) await insert(db, strangers);
 }
 
 async function insert(db: Queryable, letters: readonly DeadLetter[]): Promise<void> {
@@ -118,12 +126,13 @@ async function insert(db: Queryable, letters: readonly DeadLetter[]): Promise<vo
   );
 }
 
-async function comeBack(db: Queryable, letter: DeadLetter, { letterId, count }: Replay): Promise<void> {
-  await db.query(
+/** Whether the letter was waiting for this. */
+async function comeBack(db: Queryable, letter: DeadLetter, { letterId, count }: Replay): Promise<boolean> {
+  const { rowCount } = await db.query(
     `UPDATE dead_letters
      SET state = 'dead', class = $3, message = $4, stack = $5, attempts = attempts || $6::jsonb, worker = $7,
        last_failed_at = clock_timestamp()
-     WHERE id = $1 AND state = 'replaying' AND replay_count = $2`,
+     WHERE id = $1 AND state = 'replaying' AND replay_count = $2 AND topic = $8`,
     [
       letterId,
       count,
@@ -132,8 +141,19 @@ async function comeBack(db: Queryable, letter: DeadLetter, { letterId, count }: 
       stackOf(letter),
       attemptsJson(letter),
       letter.worker,
+      letter.record.topic,
     ],
   );
+  return rowCount === 1;
+}
+
+/** Whether there was such a replay, so that this is one that has come back before, or comes late. */
+async function wasSent(db: Queryable, { record }: DeadLetter, { letterId, count }: Replay): Promise<boolean> {
+  const { rows } = await db.query(
+    "SELECT FROM dead_letters WHERE id = $1 AND topic = $2 AND replay_count >= $3",
+    [letterId, record.topic, count],
+  );
+  return rows.length > 0;
 }
 
 /** After the effects of these replays are stored, in the same transaction. */

@@ -112,7 +112,8 @@ export async function show(db: Queryable, id: string): Promise<Letter | undefine
 
 /**
  * Throws the bytes of dead letters away; who, when, why and what they were (class, size, SHA-256) stays.
- * @throws TypeError without an actor or a reason, before anything is changed; a dry run needs neither
+ * @throws TypeError for a state other than dead, and without an actor or a reason, before anything is changed; a dry run
+ *   needs neither of these two
  */
 export async function purge(
   db: Database,
@@ -121,6 +122,9 @@ export async function purge(
   dryRun = false,
 ): Promise<{ purged: string[] }> {
   if (!dryRun) checkResponsible(responsible);
+  // Not left out of what is found: who asks for the resolved ones must not get the dead ones.
+  if (filter.states?.some((state) => state !== "dead"))
+    throw new TypeError("only dead letters can be purged");
   const { sql, values } = conditionOf({ ...filter, states: ["dead"] });
   return inTransaction(db, async (connection) => {
     const { rows } = await connection.query<{

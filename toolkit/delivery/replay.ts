@@ -4,11 +4,15 @@
  * Some letters at a time are marked `replaying`, with their entry in the audit trail, and then published. When the
  * operator's tool dies in between, the letters marked and not known to be published are published by its next run,
  * under the same count: perhaps for the second time, and that is harmless, because every replay of a letter carries
- * the letter's dedupe key. One replay runs at a time: a lock of the database, which dies with its connection, sees to
+ * the letter's dedupe key. What the broker refuses for good goes back to `dead` with the refusal in its history, and
+ * holds up no other. One replay runs at a time: a lock of the database, which dies with its connection, sees to
  * it.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { isRefusal } from "../kafka/errors.ts";
 import { type Database, inTransaction } from "../postgres/open.ts";
+import { storableText } from "../postgres/text.ts";
+import { messageOf } from "../worker/log.ts";
 import { replayHeaders } from "./dead-letters.ts";
 import { checkResponsible, conditionOf, type Filter, note, type Responsible } from "./operate.ts";
 
@@ -39,6 +43,8 @@ export interface ReplayResult {
   readonly resumed: string[];
   /** Found by the filter and replayed too often already. */
   readonly capped: string[];
+  /** Not taken by the broker, and dead again. */
+  readonly refused: string[];
 }
 
 interface Marked {
@@ -73,17 +79,21 @@ export async function replay(db: Database, filter: Filter, options: ReplayOption
       replayed: await idsOf(db, wanted, `replay_count < ${Math.trunc(maxReplays)}`),
       resumed: [],
       capped,
+      refused: [],
     };
   }
   return withLock(db, async () => {
     const startedAt = performance.now();
     const resumed: string[] = [];
     const replayed: string[] = [];
+    const refused: string[] = [];
     const send = async (letters: readonly Marked[], done: string[]): Promise<void> => {
-      await options.publish(letters.map((letter) => outgoing(letter, options.dedupeKeyOf)));
-      await notePublished(db, letters);
-      done.push(...letters.map(({ id }) => id));
-      const dueMs = ((resumed.length + replayed.length) * 1_000) / perSecond;
+      const { taken, refusals } = await publishAll(letters, options);
+      await notePublished(db, taken);
+      await giveBack(db, refusals, options);
+      done.push(...taken.map(({ id }) => id));
+      refused.push(...refusals.map(({ letter }) => letter.id));
+      const dueMs = ((resumed.length + replayed.length + refused.length) * 1_000) / perSecond;
       await delay(Math.max(0, dueMs - (performance.now() - startedAt)));
     };
     const size = Math.max(1, Math.min(maxBatch, Math.floor(perSecond / 10)));
@@ -93,12 +103,13 @@ export async function replay(db: Database, filter: Filter, options: ReplayOption
       await send(orphans, resumed);
     }
     // What comes back while this runs is for the next replay: each letter goes out once in one run.
-    const todo = await idsOf(db, wanted, `replay_count < ${Math.trunc(maxReplays)}`);
+    const found = await idsOf(db, wanted, `replay_count < ${Math.trunc(maxReplays)}`);
+    const todo = found.filter((id) => !refused.includes(id));
     for (let from = 0; from < todo.length; from += size) {
       const marked = await mark(db, todo.slice(from, from + size), states, options);
       if (marked.length > 0) await send(marked, replayed);
     }
-    return { replayed, resumed, capped };
+    return { replayed, resumed, capped, refused };
   });
 }
 
@@ -138,6 +149,57 @@ async function mark(
   });
 }
 
+interface Refusal {
+  readonly letter: Marked;
+  readonly error: string;
+}
+
+/** Together, and one by one when the broker refuses that: it does not say which of them it means. */
+async function publishAll(
+  letters: readonly Marked[],
+  options: ReplayOptions,
+): Promise<{ readonly taken: readonly Marked[]; readonly refusals: readonly Refusal[] }> {
+  try {
+    await options.publish(letters.map((letter) => outgoing(letter, options.dedupeKeyOf)));
+    return { taken: letters, refusals: [] };
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    const [letter] = letters;
+    if (letter !== undefined && letters.length === 1) {
+      return { taken: [], refusals: [{ letter, error: messageOf(error) }] };
+    }
+  }
+  const taken: Marked[] = [];
+  const refusals: Refusal[] = [];
+  for (const letter of letters) {
+    const one = await publishAll([letter], options);
+    taken.push(...one.taken);
+    refusals.push(...one.refusals);
+  }
+  return { taken, refusals };
+}
+
+/** What the broker refused is dead again, with the refusal for its last attempt. */
+async function giveBack(db: Database, refusals: readonly Refusal[], responsible: Responsible): Promise<void> {
+  if (refusals.length === 0) return;
+  await inTransaction(db, async (connection) => {
+    for (const { letter, error } of refusals) {
+      const message = storableText(`the broker refused the replay: ${error}`);
+      const attempt = { attempt: 1, at: new Date().toISOString(), error: message };
+      await connection.query(
+        `UPDATE dead_letters SET state = 'dead', message = $3, attempts = attempts || $4::jsonb,
+           last_failed_at = clock_timestamp()
+         WHERE id = $1 AND state = 'replaying' AND replay_count = $2`,
+        [letter.id, letter.replayCount, message, JSON.stringify([attempt])],
+      );
+    }
+    const ids = refusals.map(({ letter }) => letter.id);
+    await note(connection, "refused", responsible, ids, {
+      errors: refusals.map(({ error }) => storableText(error)),
+    });
+  });
+}
+
 /**
  * A letter that a worker has locked is leaving the state anyway, and is passed over: waiting for it while holding
  * others would be a deadlock.
@@ -151,7 +213,8 @@ async function notePublished(db: Database, letters: readonly Marked[]): Promise<
 }
 
 function outgoing(letter: Marked, dedupeKeyOf = ({ dedupeKey }: Marked) => dedupeKey): Outgoing {
-  const headers: Record<string, Buffer | Buffer[]> = {};
+  // Without a prototype: a header may be called "constructor", or "__proto__".
+  const headers: Record<string, Buffer | Buffer[]> = Object.create(null);
   for (const [name, base64] of letter.headers) {
     const bytes = Buffer.from(base64 ?? "", "base64");
     const known = headers[name];
@@ -166,6 +229,7 @@ function outgoing(letter: Marked, dedupeKeyOf = ({ dedupeKey }: Marked) => dedup
 /** The lock of one that was killed is free as soon as the server has noticed. */
 async function withLock<Result>(db: Database, work: () => Promise<Result>): Promise<Result> {
   const connection = await db.connect();
+  let broken: Error | undefined;
   try {
     const deadline = performance.now() + lockWithinMs;
     for (;;) {
@@ -181,9 +245,12 @@ async function withLock<Result>(db: Database, work: () => Promise<Result>): Prom
     try {
       return await work();
     } finally {
-      await connection.query(`SELECT pg_advisory_unlock(${lockKey})`);
+      // The lock of a lost connection has gone with it; what was replayed is told all the same.
+      await connection.query(`SELECT pg_advisory_unlock(${lockKey})`).catch((cause: Error) => {
+        broken = cause;
+      });
     }
   } finally {
-    connection.release();
+    connection.release(broken);
   }
 }

@@ -6,7 +6,7 @@ import http from "node:http";
 import https from "node:https";
 
 export interface Poster {
-  /** The status of one call to an http or https address. Rejects without an answer within the deadline. */
+  /** The status of one call to an http or https address. Rejects without a whole answer within the deadline. */
   post(url: string, body: Buffer): Promise<number>;
   close(): void;
 }
@@ -25,7 +25,12 @@ export function openPoster(answerWithinMs = 10_000): Poster {
           answer.once("end", () => resolve(answer.statusCode ?? 0));
           answer.once("error", reject);
         });
-        call.setTimeout(answerWithinMs, () => call.destroy(new Error(`no answer in ${answerWithinMs} ms`)));
+        // Of the whole call: a socket's own timeout begins anew with each byte.
+        const deadline = setTimeout(() => {
+          reject(new Error(`no answer in ${answerWithinMs} ms`));
+          call.destroy();
+        }, answerWithinMs);
+        call.once("close", () => clearTimeout(deadline));
         call.once("error", reject);
         call.end(body);
       }),

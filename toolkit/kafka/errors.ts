@@ -13,11 +13,26 @@ export type KafkaTrouble =
 const lost = new Set(["UNKNOWN_MEMBER_ID", "ILLEGAL_GENERATION", "FENCED_INSTANCE_ID"]);
 const rebalancing = new Set(["REBALANCE_IN_PROGRESS", "NOT_COORDINATOR_FOR_GROUP"]);
 
+/** kafkajs marks these not to be retried, and means by it only that it has tried or waited for a while itself. */
+const gaveUp = new Set([
+  "KafkaJSNumberOfRetriesExceeded",
+  "KafkaJSTimeout",
+  "KafkaJSLockTimeout",
+  "KafkaJSGroupCoordinatorNotFound",
+]);
+
 export function kafkaTrouble(error: unknown): KafkaTrouble {
   const type = property(error, "type");
   if (typeof type === "string" && lost.has(type)) return "lost";
   if (typeof type === "string" && rebalancing.has(type)) return "rebalancing";
+  const name = property(error, "name");
+  if (typeof name === "string" && gaveUp.has(name)) return "passing";
   return property(error, "retriable") === false ? "final" : "passing";
+}
+
+/** Whether a broker answered that it will not take what was sent, now or later: too large, not authorised, corrupt. */
+export function isRefusal(error: unknown): boolean {
+  return typeof property(error, "type") === "string" && kafkaTrouble(error) === "final";
 }
 
 function property(error: unknown, name: string): unknown {

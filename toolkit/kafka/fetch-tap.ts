@@ -26,9 +26,10 @@ export interface FetchTap {
   attach(socket: Socket): { feed(chunk: Uint8Array): void };
   /**
    * The batch for which a value stands; undefined when it is a record's own. Can be asked for until the next
-   * fetch on the same connection is answered.
+   * fetch on the same connection is answered or the connection closes, and is "gone" after that: the value is a token
+   * all the same, and no record's.
    */
-  batchOf(value: Buffer | null): RecordBatch | undefined;
+  batchOf(value: Buffer | null): RecordBatch | "gone" | undefined;
 }
 
 const fetchKey = 1;
@@ -85,12 +86,21 @@ export function createFetchTap(): FetchTap {
           withoutBatches(frame, version, (batch) => keep(batch, kept)),
         );
       });
-      return { feed };
+      return {
+        feed(chunk) {
+          try {
+            feed(chunk);
+          } catch (error) {
+            // Who answers there is no Kafka broker: thrown from here it would end the process.
+            socket.destroy(error instanceof Error ? error : new Error(String(error)));
+          }
+        },
+      };
     },
     batchOf(value) {
       if (value === null || value.length !== secret.length + 4) return undefined;
       if (value.compare(secret, 0, secret.length, 0, secret.length) !== 0) return undefined;
-      return batches.get(value.readUInt32BE(secret.length));
+      return batches.get(value.readUInt32BE(secret.length)) ?? "gone";
     },
   };
 }

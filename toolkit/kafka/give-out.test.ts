@@ -1,7 +1,7 @@
 import type { EachBatchPayload, KafkaMessage } from "kafkajs";
 import { describe, expect, test } from "vitest";
 import { fakeClock } from "../testing/fake-clock.ts";
-import { createGiver, type KafkaMessageIn } from "./give-out.ts";
+import { createGiver, type GiverOptions, type KafkaMessageIn } from "./give-out.ts";
 import { createHoldings } from "./holdings.ts";
 
 /** A batch as kafkajs hands it over, and the position it was told. */
@@ -19,7 +19,11 @@ function batch(first: number, count: number, bytes = 10, partition = 0) {
   return { payload, resolved };
 }
 
-function setUp(maxBytesInWork = 1_000_000, fetchIntervalMs = 0) {
+function setUp(
+  maxBytesInWork = 1_000_000,
+  fetchIntervalMs = 0,
+  batchOf: GiverOptions["batchOf"] = () => undefined,
+) {
   const clock = fakeClock();
   const holdings = createHoldings();
   holdings.join([0, 1].map((partition) => ({ topic: "payments", partition })));
@@ -29,7 +33,7 @@ function setUp(maxBytesInWork = 1_000_000, fetchIntervalMs = 0) {
     maxBytesInWork,
     fetchIntervalMs,
     clock,
-    batchOf: () => undefined,
+    batchOf,
     deliver: (messages) => delivered.push(messages),
     beganAnew: () => {},
   });
@@ -141,6 +145,18 @@ describe("giving out", () => {
     await giver.take(stray.payload);
     expect(offsets()).toEqual([]);
     expect(stray.resolved).toEqual([]);
+  });
+
+  test("a part whose connection broke before its turn is given out when it was fetched again, and not skipped", async () => {
+    let isGone = true;
+    const { giver, offsets } = setUp(1_000_000, 0, () => (isGone ? "gone" : undefined));
+    giver.request(5);
+    const { payload, resolved } = batch(0, 5);
+    await giver.take(payload);
+    expect([offsets(), resolved]).toEqual([[], []]);
+    isGone = false;
+    await giver.take(payload);
+    expect(offsets()).toEqual([0, 1, 2, 3, 4]);
   });
 
   test("kafkajs gets its own error back, so that it joins again", async () => {

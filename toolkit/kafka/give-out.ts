@@ -1,5 +1,5 @@
 /** Gives the records of a fetch to the pipeline as it asks for them, and keeps kafkajs waiting meanwhile. */
-import type { EachBatchPayload } from "kafkajs";
+import type { EachBatchPayload, KafkaMessage } from "kafkajs";
 import type { Clock } from "../pipeline/clock.ts";
 import { Message } from "../pipeline/message.ts";
 import { admits, type HeldPartition, type Holdings } from "./holdings.ts";
@@ -16,7 +16,7 @@ export interface GiverOptions {
   readonly fetchIntervalMs: number;
   readonly clock: Clock;
   /** The batch for which a value that kafkajs has decoded stands, if it does; see `FetchTap`. */
-  readonly batchOf: (value: Buffer | null) => RecordBatch | undefined;
+  readonly batchOf: (value: Buffer | null) => RecordBatch | "gone" | undefined;
   readonly deliver: (messages: KafkaMessageIn[]) => void;
   /** The offsets of this partition went back: its log is another one. */
   readonly beganAnew: (held: HeldPartition) => void;
@@ -80,10 +80,13 @@ export function createGiver(options: GiverOptions): Giver {
     if (closed) return Promise.resolve();
     // Fetched before the partition was lost: not to be given out, and the position is not to be moved either.
     if (found === undefined || !holdings.active) return letStrayPass(payload);
+    const parts = messages.map((message) => options.batchOf(message.value) ?? message);
+    // The connection broke before this part's turn came. Its position stays, so that kafkajs fetches it again.
+    if (!areAllThere(parts)) return letStrayPass(payload);
     const records = createRecordReader({
       topic,
       partition,
-      fetched: messages.map((message) => options.batchOf(message.value) ?? message),
+      fetched: parts,
       fromOffset: fetchedOffset(payload),
     });
     if (!admits(found, records.firstOffset)) return Promise.resolve();
@@ -196,6 +199,10 @@ export function createGiver(options: GiverOptions): Giver {
     },
   };
 }
+
+type Part = RecordBatch | KafkaMessage;
+
+const areAllThere = (parts: (Part | "gone")[]): parts is Part[] => !parts.includes("gone");
 
 /** The offset that was asked for. The broker sends the whole batch that it is in; kafkajs keeps it, and does not tell. */
 function fetchedOffset({ batch }: EachBatchPayload): number {

@@ -20,7 +20,7 @@ export interface MembershipOptions {
   readonly joined: (partitions: readonly number[]) => void;
   /** The consumer stopped because of this; it starts again by itself. */
   readonly crashed: (error: unknown) => void;
-  /** It crashed again and again without joining in between, for a reason that waiting does not mend. */
+  /** It crashed again and again without a batch in between, for a reason that waiting does not mend. */
   readonly failed: (error: unknown) => void;
 }
 
@@ -37,12 +37,14 @@ export interface Membership {
 const mostPartitionsAtOnce = 32;
 const restartDelayMs = 500;
 const crashesBeforeFailure = 5;
+const forgottenAfterMs = 300_000;
 
 export function createMembership(options: MembershipOptions): Membership {
   const { client, topic, groupId } = options;
   let closed = false;
-  /** Crashes since the last join that kafkajs does not restart from. */
+  /** Crashes that kafkajs does not restart from, since a batch came or after a time without any. */
   let crashes = 0;
+  let crashedAt = 0;
   let restartTimer: NodeJS.Timeout | undefined;
   let waiting: { resolve: () => void; reject: (error: unknown) => void }[] = [];
 
@@ -66,7 +68,6 @@ export function createMembership(options: MembershipOptions): Membership {
   });
 
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-    crashes = 0;
     options.joined(payload.memberAssignment[topic] ?? []);
     const joined = waiting;
     waiting = [];
@@ -77,6 +78,9 @@ export function createMembership(options: MembershipOptions): Membership {
     if (closed) return;
     options.crashed(payload.error);
     if (payload.restart) return;
+    // An idle topic brings no batch: what happens once a day must not add up.
+    if (performance.now() - crashedAt > forgottenAfterMs) crashes = 0;
+    crashedAt = performance.now();
     crashes++;
     if (crashes > crashesBeforeFailure) fail(payload.error);
     else restartTimer = setTimeout(() => run().catch(fail), restartDelayMs);
@@ -97,7 +101,11 @@ export function createMembership(options: MembershipOptions): Membership {
       eachBatchAutoResolve: false,
       // All that a fetch brought is handed over at once, whatever partition it is of.
       partitionsConsumedConcurrently: mostPartitionsAtOnce,
-      eachBatch: options.batch,
+      eachBatch(payload) {
+        // Not at a join: a fetch that cannot be read fails again after each of them.
+        crashes = 0;
+        return options.batch(payload);
+      },
     });
   }
 

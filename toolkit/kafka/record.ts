@@ -24,9 +24,22 @@ export function kafkaRecord(topic: string, partition: number, raw: KafkaMessage)
     offset: Number(raw.offset),
     key: raw.key,
     value: raw.value,
-    headers: raw.headers ?? noHeaders,
+    headers: ownHeaders(raw.headers ?? noHeaders),
     timestamp: Number(raw.timestamp),
   };
+}
+
+/** For an earlier header of the same name kafkajs takes what every object has, such as "constructor". */
+function ownHeaders(headers: IHeaders): KafkaHeaders {
+  const doubtful = Object.keys(headers).filter((name) => name in Object.prototype);
+  if (doubtful.length === 0) return headers;
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => {
+      if (!doubtful.includes(name) || !Array.isArray(value)) return [name, value];
+      const [, first, ...others] = value;
+      return [name, others.length === 0 ? first : [first, ...others].filter((one) => one !== undefined)];
+    }),
+  );
 }
 
 export const noHeaders: KafkaHeaders = Object.freeze({});

@@ -117,7 +117,8 @@ export async function operator(args: readonly string[], does: Operations = opera
         });
         say(options, result, () => [
           `${options.dryRun === true ? "would replay" : "replayed"} ${result.replayed.length}, resumed ${result.resumed.length}, ` +
-            `left ${result.capped.length} that were replayed ${options.maxReplays} times or more`,
+            `left ${result.capped.length} that were replayed ${options.maxReplays} times or more` +
+            (result.refused.length === 0 ? "" : `; the broker refused ${result.refused.length}, dead again`),
         ]);
       }),
     );

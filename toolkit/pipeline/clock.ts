@@ -2,7 +2,7 @@
 export interface Clock {
   /** Milliseconds that never go back; the zero point means nothing. */
   now(): number;
-  /** Calls `callback` once, after at least `delayMs`. The timer keeps the process alive. */
+  /** Calls `callback` once, after at least `delayMs`, or 24 days if that is less. The timer keeps the process alive. */
   setTimer(callback: () => void, delayMs: number): Timer;
 }
 
@@ -11,10 +11,13 @@ export interface Timer {
   cancel(): void;
 }
 
+/** What setTimeout can wait; for anything longer it does not wait at all. */
+const longestTimeoutMs = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   setTimer: (callback, delayMs) => {
-    const timeout = setTimeout(callback, delayMs);
+    const timeout = setTimeout(callback, Math.min(delayMs, longestTimeoutMs));
     return { cancel: () => clearTimeout(timeout) };
   },
 };

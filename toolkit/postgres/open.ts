@@ -41,12 +41,15 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Databa
   });
   // Without a listener the loss of a connection that nobody uses would end the process.
   pool.on("error", (error) => log(`postgres: lost an idle connection: ${error.message}`));
+  // One in use tells of its loss by the query under way, or by the next, and by an event that would end the process too.
+  pool.on("connect", (client) => client.on("error", () => {}));
   return pool;
 }
 
 /**
  * Runs `work` in one transaction: commits when it returns, rolls back and rethrows when it throws.
- * A connection whose fate is unknown is closed and not given back to the pool.
+ * Also when `work` caught the error of a statement and returned: Postgres has given the transaction up, and answers
+ * its COMMIT with ROLLBACK. A connection whose fate is unknown is closed and not given back to the pool.
  */
 export async function inTransaction<Result>(
   db: Database,
@@ -57,7 +60,9 @@ export async function inTransaction<Result>(
   try {
     await connection.query("BEGIN");
     const result = await work(connection);
-    await connection.query("COMMIT");
+    const { command } = await connection.query("COMMIT");
+    if (command !== "COMMIT")
+      throw new Error("nothing was committed: a statement of the transaction had failed");
     return result;
   } catch (error) {
     await connection.query("ROLLBACK").catch((cause: Error) => {

@@ -311,9 +311,9 @@ at("replay").onclick = trying(async () => {
     "primary",
   );
   if (who === undefined) return;
-  const { replayed, resumed, capped } = await json("/api/replay", { ids, ...who });
+  const { replayed, resumed, capped, refused } = await json("/api/replay", { ids, ...who });
   say(
-    `Replayed ${replayed.length}, resumed ${resumed.length}, left ${capped.length} that were replayed too often.`,
+    `Replayed ${replayed.length}, resumed ${resumed.length}, left ${capped.length} that were replayed too often, ${refused.length} refused by the broker.`,
   );
   picked.clear();
   await refresh();
