@@ -26,7 +26,8 @@ export function placeOfTest(): () => LetterPlace {
   let databases = 0;
   beforeAll(async () => {
     stack = await sharedStack();
-    admin = openPostgres(stack.direct.databaseUrl);
+    // A database is made and dropped behind a checkpoint, which on a busy machine takes its time.
+    admin = openPostgres(stack.direct.databaseUrl, { statementTimeoutMs: 60_000 });
   });
   beforeEach(async () => {
     if (stack === undefined) throw new Error("the stack is opened before the first test");
