@@ -24,7 +24,7 @@ const stepOf = (record: RunRecord, name: string): OperationStep => {
 const change = (record: RunRecord, look: string, edit: (row: (string | null)[]) => void): void => {
   for (const { looks } of record.operation ?? []) for (const row of looks[look] ?? []) edit(row);
 };
-const failing = (id: string, plant: (record: RunRecord) => void): CriterionVerdict => {
+const judged = (id: string, plant: (record: RunRecord) => void): CriterionVerdict => {
   const record = dlqRecord();
   plant(record);
   return verdictOf(record, id);
@@ -47,6 +47,13 @@ test("the healthy run passes every criterion", () => {
     "audit-append-only",
     "alert",
   ]);
+});
+
+test("a trigger that refuses with an SQLSTATE of its own protects the audit trail", () => {
+  const found = judged("audit-append-only", (r) => {
+    for (const step of r.operation ?? []) if (step.sql !== null) step.sqlState = "AU001";
+  });
+  expect(found.verdict, found.detail).toBe("pass");
 });
 
 /** The fault, the criterion it must fail, and words of its first finding. */
@@ -243,6 +250,14 @@ const faults: [string, string, string, (record: RunRecord) => void][] = [
     },
   ],
   [
+    "a database that was not reached",
+    "audit-append-only",
+    "not by a rule",
+    (r) => {
+      stepOf(r, "DELETE from the audit trail").sqlState = "ECONNREFUSED";
+    },
+  ],
+  [
     "an entry that changed",
     "audit-append-only",
     "gone or changed",
@@ -319,7 +334,7 @@ const faults: [string, string, string, (record: RunRecord) => void][] = [
 
 describe("the judges find", () => {
   test.each(faults)("%s: %s", (_, id, words, plant) => {
-    const found = failing(id, plant);
+    const found = judged(id, plant);
     expect(found.verdict, found.detail).toBe("fail");
     expect([found.detail, ...(found.offending ?? [])].join("\n")).toContain(words);
     expect([found.expected, found.lookAt]).not.toContain(undefined);
@@ -366,7 +381,7 @@ describe("what was not put to the test is unknown", () => {
   });
 
   test("an alert resolved early on a host that is not fit: commits may lie far behind the burials", () => {
-    const found = failing("alert", (r) => {
+    const found = judged("alert", (r) => {
       const [first, last] = r.alerts ?? [];
       if (first !== undefined && last !== undefined) last.atMs = first.atMs + 50;
       r.host.calibration.cpuShare = 0.3;
@@ -375,7 +390,7 @@ describe("what was not put to the test is unknown", () => {
   });
 
   test("a late alert on a host that is not fit", () => {
-    const found = failing("alert", (r) => {
+    const found = judged("alert", (r) => {
       for (const one of r.alerts ?? []) one.atMs += 3_000;
       r.host.calibration.cpuShare = 0.3;
     });
