@@ -30,6 +30,7 @@ export const replayOnce: Criterion = {
         .map(({ name, stderr }) => `"${name}" failed: ${stderr.trim()}`),
       ...doubled.map(([eventId, count]) => `event ${eventId} has ${count} effects`),
       ...letters.flatMap((letter) => wronged(evidence, letter, effects)),
+      ...leftOut(evidence, letters),
       ...mendedWrongly(evidence, letters, effects),
       ...cappedWrongly(evidence, letters),
     ];
@@ -92,6 +93,20 @@ function wronged(evidence: Evidence, letter: LetterRow, effects: ReadonlyMap<str
   return letter.state === "resolved" && !isMended(evidence, letter)
     ? [`${what} cannot succeed and is resolved`]
     : [];
+}
+
+/** Letters of a class that was ordered to be replayed and that no replay touched, though each order was carried out. */
+function leftOut(evidence: Evidence, letters: readonly LetterRow[]): string[] {
+  const ordered = new Set(
+    (evidence.record.operation ?? [])
+      .filter(({ args, killed, code }) => args?.[0] === "replay" && !killed && code === 0)
+      .flatMap(({ args }) => (args ?? []).filter((_, i) => args?.[i - 1] === "--class")),
+  );
+  return letters
+    .filter(
+      (one) => one.message >= 0 && one.replayCount === 0 && one.state === "dead" && ordered.has(one.class),
+    )
+    .map(({ id, class: is }) => `letter ${id} (${is}) was ordered to be replayed and never was`);
 }
 
 const isMended = (evidence: Evidence, { id }: LetterRow): boolean =>

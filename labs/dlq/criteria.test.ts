@@ -168,6 +168,18 @@ const faults: [string, string, string, (record: RunRecord) => void][] = [
     (r) => change(r, "effects", (row) => void row.splice(0, 1, `x${row[0]}`)),
   ],
   [
+    "letters that the tool left out of a replay",
+    "replay-once",
+    "never was",
+    (r) => {
+      const [, ...leftOut] = (stepOf(r, "list").looks.letters ?? []).filter((row) => row[4] === "exhausted");
+      const ids = new Set(leftOut.map(([id]) => id));
+      change(r, "letters", (row) => {
+        if (ids.has(row[0] ?? "")) row.splice(5, 2, "dead", "0");
+      });
+    },
+  ],
+  [
     "a replay that never arrived",
     "replay-once",
     "on its way",
