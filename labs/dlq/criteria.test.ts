@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { planMessages } from "../../harness/load/messages.ts";
 import type { OperationStep, RunRecord } from "../../harness/record/record.ts";
 import { judge } from "../../harness/verdict/judge.ts";
 import type { CriterionVerdict } from "../../harness/verdict/verdict.ts";
@@ -49,6 +50,40 @@ test("the healthy run passes every criterion", () => {
   ]);
 });
 
+/** Stores the payment of an event whose attempts were exhausted; returns its message. */
+function withEffectOfPoison(record: RunRecord): number {
+  const { load } = lab.profiles.quick;
+  const plan = planMessages(record.seed, load, lab.partitions);
+  const message =
+    tableOf(record, "dead_letters").asSent.find((i) => plan.at(i).trouble === "exhausted") ?? -1;
+  const { asSent, asSentCommittedMs } = tableOf(record, "payments");
+  asSent.push(message);
+  asSentCommittedMs.push(100);
+  return message;
+}
+
+/** A gateway that accepted one call. */
+const accepting = (message: number, atMs: number): RunRecord["gateway"] => ({
+  steps: [],
+  callOverhead: { meanMs: 0, p50Ms: 0, p99Ms: 0, samples: 0 },
+  attempts: { message: [message], arrivedMs: [atMs], answeredMs: [atMs], status: [200], open: [1] },
+  strangers: [],
+});
+
+test("an effect of poison that the gateway accepted on another delivery is no fault", () => {
+  const found = judged("each-poison-once", (r) => {
+    r.gateway = accepting(withEffectOfPoison(r), 100);
+  });
+  expect(found.verdict, found.detail).toBe("pass");
+});
+
+test("an effect of poison that the gateway accepted only from the operator is a fault", () => {
+  const found = judged("each-poison-once", (r) => {
+    r.gateway = accepting(withEffectOfPoison(r), r.settled.atMs + 1_000);
+  });
+  expect(found.verdict, found.detail).toBe("fail");
+});
+
 test("a trigger that refuses with an SQLSTATE of its own protects the audit trail", () => {
   const found = judged("audit-append-only", (r) => {
     for (const step of r.operation ?? []) if (step.sql !== null) step.sqlState = "AU001";
@@ -84,6 +119,12 @@ const faults: [string, string, string, (record: RunRecord) => void][] = [
       const values = ["t", String(partition[healthy]), String(offset[healthy]), ...new Array(7).fill("x")];
       tableOf(r, "dead_letters").others.push({ values, committedMs: 100 });
     },
+  ],
+  [
+    "poison that has a letter and an effect",
+    "each-poison-once",
+    "never accepted",
+    (r) => void withEffectOfPoison(r),
   ],
   [
     "a letter has other bytes",
