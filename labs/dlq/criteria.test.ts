@@ -84,6 +84,17 @@ test("an effect of poison that the gateway accepted only from the operator is a 
   expect(found.verdict, found.detail).toBe("fail");
 });
 
+test("a letter that was buried after the replays was not left out of them", () => {
+  const found = judged("replay-once", (r) => {
+    const late = stepOf(r, "list").looks.letters?.findLast((row) => row[4] === "exhausted")?.[0];
+    for (const { name, looks } of r.operation ?? []) {
+      if (name === "replay") looks.letters = looks.letters?.filter(([id]) => id !== late) ?? [];
+      for (const row of looks.letters ?? []) if (row[0] === late) row.splice(5, 2, "dead", "0");
+    }
+  });
+  expect(found.verdict, found.detail).toBe("pass");
+});
+
 test("a trigger that refuses with an SQLSTATE of its own protects the audit trail", () => {
   const found = judged("audit-append-only", (r) => {
     for (const step of r.operation ?? []) if (step.sql !== null) step.sqlState = "AU001";
