@@ -8,6 +8,8 @@ import { classes } from "./criteria-poison.ts";
 
 /** A look of the worker and the commit of a batch lie that far apart. */
 const slackMs = 300;
+/** A window of the worker's clock holds a few letters more or less than the one of the commit times beside it. */
+const tolerance = 0.2;
 
 /** What a worker posts; more fields are welcome. */
 const posted = z.object({
@@ -25,6 +27,10 @@ interface Crossings {
   readonly overMs: number | undefined;
   /** The most in one window. */
   readonly most: number;
+  /** The most in a window that ended by then. */
+  mostBy(ms: number): number;
+  /** The fewest in a window that ended between the two. */
+  fewestIn(fromMs: number, toMs: number): number;
 }
 
 /** From the commit times of the letters. */
@@ -34,15 +40,10 @@ function crossingsOf(evidence: Evidence): Crossings {
   const at = [...evidence.table("dead_letters").rows.map(({ committedMs }) => committedMs ?? Number.NaN)]
     .filter((one) => !Number.isNaN(one))
     .sort((a, b) => a - b);
-  let from = 0;
-  let most = 0;
-  let crossedMs: number | undefined;
-  for (const [i, now] of at.entries()) {
-    while ((at[from] ?? now) <= now - windowMs) from += 1;
-    const count = i - from + 1;
-    most = Math.max(most, count);
-    if (count >= threshold) crossedMs ??= now;
-  }
+  const endingAt = (ms: number) => at.filter((one) => one > ms - windowMs && one <= ms).length;
+  const mostBy = (ms: number) => Math.max(0, ...at.filter((one) => one <= ms).map(endingAt));
+  const most = mostBy(Number.POSITIVE_INFINITY);
+  const crossedMs = at.find((one) => endingAt(one) >= threshold);
   // Half the threshold are within a window for the last time until the first of them leaves it.
   const least = Math.ceil(threshold / 2);
   let overMs: number | undefined;
@@ -50,7 +51,12 @@ function crossingsOf(evidence: Evidence): Crossings {
     const first = at[i - least + 1] ?? 0;
     if ((at[i] ?? 0) - first < windowMs) overMs = first + windowMs;
   }
-  return { crossedMs, overMs, most };
+  // It only falls when a letter leaves the window.
+  const fewestIn = (fromMs: number, toMs: number) => {
+    const left = at.map((one) => one + windowMs).filter((one) => one > fromMs && one < toMs);
+    return Math.min(...[fromMs, ...left, toMs].map(endingAt));
+  };
+  return { crossedMs, overMs, most, mostBy, fewestIn };
 }
 
 export const alert: Criterion = {
@@ -61,14 +67,16 @@ export const alert: Criterion = {
   judge(evidence) {
     const withinMs = evidence.parameter("alertWithinMs") + timerAllowanceMs(evidence.record.host);
     const threshold = evidence.parameter("alertThreshold");
-    const { crossedMs, overMs, most } = crossingsOf(evidence);
+    const { crossedMs, overMs, most, mostBy, fewestIn } = crossingsOf(evidence);
+    const leastToFire = threshold * (1 - tolerance);
+    const mostToResolve = (threshold / 2) * (1 + tolerance);
     const came = evidence.record.alerts ?? [];
     const base = { threshold: `<= ${withinMs}`, unit: "ms after the rate crossed", samples: came.length };
-    const fail = (detail: string, measured: number | null, isLate = false) => ({
+    const fail = (detail: string, measured: number | null, excusable = false) => ({
       ...base,
       measured,
       verdict: "fail" as const,
-      inexcusable: !isLate,
+      inexcusable: !excusable,
       detail,
       expected:
         "one POST to ALERT_URL when it begins and one when it is over, with classes, examples and runbook",
@@ -83,7 +91,7 @@ export const alert: Criterion = {
       };
     }
     if (crossedMs === undefined) {
-      return came.length > 0 && most < threshold * 0.8
+      return came.length > 0 && most < leastToFire
         ? fail(
             `An alert came, though there were never more than ${most} letters in a window (threshold ${threshold}).`,
             null,
@@ -111,8 +119,13 @@ export const alert: Criterion = {
     if (first === undefined)
       return fail(`The rate crossed its threshold at ${seconds(crossedMs)}, and no alert came.`, null);
     const measured = Math.round(first.atMs - crossedMs);
-    if (measured < -slackMs && most < threshold * 0.8)
-      return fail("The alert came before there was a reason.", measured);
+    const mostBefore = mostBy(first.atMs + slackMs);
+    if (mostBefore < leastToFire) {
+      return fail(
+        `The alert came at ${seconds(first.atMs)}, when there had never been more than ${mostBefore} letters in a window (threshold ${threshold}).`,
+        measured,
+      );
+    }
     const repeated = told.find((one, i) => one.status === "firing" && told[i - 1]?.status === "firing");
     if (repeated !== undefined)
       return fail(`The alert was repeated at ${seconds(repeated.atMs)}, while it stood.`, measured);
@@ -143,6 +156,20 @@ export const alert: Criterion = {
             measured,
             true,
           );
+    }
+    // Since it fired, and not at that moment: when the rate falls and rises again, the first fall is reason enough.
+    const hasty = told.flatMap(({ status, atMs }, i) => {
+      const fired = told[i - 1];
+      if (status !== "resolved" || fired?.status !== "firing") return [];
+      const fewest = fewestIn(fired.atMs, atMs + slackMs);
+      return fewest > mostToResolve ? [{ atMs, fewest }] : [];
+    })[0];
+    if (hasty !== undefined) {
+      return fail(
+        `The alert was resolved at ${seconds(hasty.atMs)}, and there had always been ${hasty.fewest} letters or more in a window since it came (below ${threshold / 2} it is over).`,
+        measured,
+        true,
+      );
     }
     return {
       ...base,

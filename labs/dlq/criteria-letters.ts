@@ -14,9 +14,12 @@ const negligibleMs = 200;
 
 export const eachPoisonOnce: Criterion = {
   id: "each-poison-once",
-  claim: "Every poison message is in dead_letters exactly once, and nothing healthy is.",
+  claim:
+    "Every poison message is in dead_letters exactly once and has no effect beside it, and nothing healthy is there.",
   judge(evidence) {
     const { count, foreign } = evidence.table("dead_letters");
+    const effects = evidence.table("payments").count;
+    const accepted = acceptedInTheLoad(evidence);
     const wrong: string[] = [];
     let poison = 0;
     for (let i = 0; i < evidence.planned; i += 1) {
@@ -30,12 +33,14 @@ export const eachPoisonOnce: Criterion = {
         wrong.push(
           `${describe(evidence, i)} (${is}) has ${letters === 0 ? "no letter" : `${letters} letters`}`,
         );
+      } else if ((effects[i] ?? 0) > 0 && !accepted.has(i)) {
+        wrong.push(`${describe(evidence, i)} (${is}) has an effect, and the gateway never accepted it`);
       }
     }
     const base = {
       measured: wrong.length + foreign.length,
       threshold: "= 0",
-      unit: "messages without exactly one letter, or letters of nothing poisonous",
+      unit: "poison messages that are not one letter alone, or letters of nothing poisonous",
       samples: poison,
     };
     if (poison === 0) return { ...base, verdict: "unknown", detail: "The worker came to no poison message." };
@@ -49,7 +54,7 @@ export const eachPoisonOnce: Criterion = {
     return {
       ...base,
       verdict: "fail",
-      detail: `Of ${poison} poison messages ${wrong.length} have no letter or several; ${foreign.length} letters are of healthy messages or of none.`,
+      detail: `Of ${poison} poison messages ${wrong.length} have no letter, several, or an effect; ${foreign.length} letters are of healthy messages or of none.`,
       offending: [
         ...wrong.slice(0, shown),
         ...foreign
@@ -61,6 +66,15 @@ export const eachPoisonOnce: Criterion = {
     };
   },
 };
+
+/**
+ * Messages that the gateway accepted before the operator came. One that is delivered again may get an attempt more than
+ * its letter had, and what was accepted may rightly be stored.
+ */
+function acceptedInTheLoad({ record }: Evidence): ReadonlySet<number> {
+  const { message = [], arrivedMs = [], status = [] } = record.gateway?.attempts ?? {};
+  return new Set(message.filter((_, i) => status[i] === 200 && (arrivedMs[i] ?? 0) <= record.settled.atMs));
+}
 
 function byClass(evidence: Evidence): string {
   const counts = new Map<string, number>();

@@ -15,8 +15,12 @@ import {
 import { operatorName, purgeReason } from "./operation.ts";
 
 const shown = 5;
-/** SQLSTATEs with which a database refuses by its rules: constraints and triggers (23, P0001), rights (42501). */
-const refusals = /^(23...|P0001|42501|55000|0A000)$/;
+/**
+ * SQLSTATEs of what is no refusal: a connection or server that is gone (08, 57), a rollback that another try would not
+ * meet (40), no room (53), no such table, column or statement (42). Nor is what never reached it (ECONNREFUSED and its
+ * kin). A trigger may raise any other, its own too.
+ */
+const mishaps = /^(08...|40...|53...|57...|42601|42P01|42703|E[A-Z]+)$/;
 const ageMs = 3_000;
 
 /** Undefined when nobody operated: then nothing can be said. */
@@ -224,7 +228,7 @@ export const auditAppendOnly: Criterion = {
     const edit = stepOf(evidence, "edit");
     const wrong = [
       ...attempts
-        .filter(({ code, sqlState }) => code === 0 || !refusals.test(sqlState ?? ""))
+        .filter(({ code, sqlState }) => code === 0 || sqlState === null || mishaps.test(sqlState))
         .map(({ name, code, stderr }) =>
           code === 0 ? `the ${name} was carried out` : `the ${name} failed, and not by a rule: ${stderr}`,
         ),

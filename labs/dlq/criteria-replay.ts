@@ -22,6 +22,7 @@ export const replayOnce: Criterion = {
     if (killed === undefined || letters === undefined || effects === undefined) {
       return { ...base, verdict: "unknown", measured: null, samples: 0, detail: "No letter was replayed." };
     }
+    const before = lettersAt(evidence, killed) ?? [];
     const replayed = letters.filter(({ replayCount }) => replayCount > 0);
     const doubled = [...effects].filter(([, count]) => count > 1);
     const wrong = [
@@ -30,11 +31,11 @@ export const replayOnce: Criterion = {
         .map(({ name, stderr }) => `"${name}" failed: ${stderr.trim()}`),
       ...doubled.map(([eventId, count]) => `event ${eventId} has ${count} effects`),
       ...letters.flatMap((letter) => wronged(evidence, letter, effects)),
+      ...leftOut(evidence, letters, before),
       ...mendedWrongly(evidence, letters, effects),
       ...cappedWrongly(evidence, letters),
     ];
     const found = { ...base, measured: wrong.length, samples: replayed.length };
-    const before = lettersAt(evidence, killed) ?? [];
     const halfway = before.filter(({ replayCount }) => replayCount > 0).length;
     const of = before.filter((one) => one.class === "refused" || one.class === "exhausted").length;
     if (wrong.length > 0) {
@@ -92,6 +93,29 @@ function wronged(evidence: Evidence, letter: LetterRow, effects: ReadonlyMap<str
   return letter.state === "resolved" && !isMended(evidence, letter)
     ? [`${what} cannot succeed and is resolved`]
     : [];
+}
+
+/**
+ * Letters of a class that was ordered to be replayed and that no replay touched, though each order was carried out. Only
+ * those that were there before: a slow worker still buries while the operator is at work.
+ */
+function leftOut(evidence: Evidence, letters: readonly LetterRow[], before: readonly LetterRow[]): string[] {
+  const known = new Set(before.map(({ id }) => id));
+  const ordered = new Set(
+    (evidence.record.operation ?? [])
+      .filter(({ args, killed, code }) => args?.[0] === "replay" && !killed && code === 0)
+      .flatMap(({ args }) => (args ?? []).filter((_, i) => args?.[i - 1] === "--class")),
+  );
+  return letters
+    .filter(
+      (one) =>
+        known.has(one.id) &&
+        one.message >= 0 &&
+        one.replayCount === 0 &&
+        one.state === "dead" &&
+        ordered.has(one.class),
+    )
+    .map(({ id, class: is }) => `letter ${id} (${is}) was ordered to be replayed and never was`);
 }
 
 const isMended = (evidence: Evidence, { id }: LetterRow): boolean =>

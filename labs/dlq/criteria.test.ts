@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { planMessages } from "../../harness/load/messages.ts";
 import type { OperationStep, RunRecord } from "../../harness/record/record.ts";
 import { judge } from "../../harness/verdict/judge.ts";
 import type { CriterionVerdict } from "../../harness/verdict/verdict.ts";
@@ -24,7 +25,7 @@ const stepOf = (record: RunRecord, name: string): OperationStep => {
 const change = (record: RunRecord, look: string, edit: (row: (string | null)[]) => void): void => {
   for (const { looks } of record.operation ?? []) for (const row of looks[look] ?? []) edit(row);
 };
-const failing = (id: string, plant: (record: RunRecord) => void): CriterionVerdict => {
+const judged = (id: string, plant: (record: RunRecord) => void): CriterionVerdict => {
   const record = dlqRecord();
   plant(record);
   return verdictOf(record, id);
@@ -47,6 +48,58 @@ test("the healthy run passes every criterion", () => {
     "audit-append-only",
     "alert",
   ]);
+});
+
+/** Stores the payment of an event whose attempts were exhausted; returns its message. */
+function withEffectOfPoison(record: RunRecord): number {
+  const { load } = lab.profiles.quick;
+  const plan = planMessages(record.seed, load, lab.partitions);
+  const message =
+    tableOf(record, "dead_letters").asSent.find((i) => plan.at(i).trouble === "exhausted") ?? -1;
+  const { asSent, asSentCommittedMs } = tableOf(record, "payments");
+  asSent.push(message);
+  asSentCommittedMs.push(100);
+  return message;
+}
+
+/** A gateway that accepted one call. */
+const accepting = (message: number, atMs: number): RunRecord["gateway"] => ({
+  steps: [],
+  callOverhead: { meanMs: 0, p50Ms: 0, p99Ms: 0, samples: 0 },
+  attempts: { message: [message], arrivedMs: [atMs], answeredMs: [atMs], status: [200], open: [1] },
+  strangers: [],
+});
+
+test("an effect of poison that the gateway accepted on another delivery is no fault", () => {
+  const found = judged("each-poison-once", (r) => {
+    r.gateway = accepting(withEffectOfPoison(r), 100);
+  });
+  expect(found.verdict, found.detail).toBe("pass");
+});
+
+test("an effect of poison that the gateway accepted only from the operator is a fault", () => {
+  const found = judged("each-poison-once", (r) => {
+    r.gateway = accepting(withEffectOfPoison(r), r.settled.atMs + 1_000);
+  });
+  expect(found.verdict, found.detail).toBe("fail");
+});
+
+test("a letter that was buried after the replays was not left out of them", () => {
+  const found = judged("replay-once", (r) => {
+    const late = stepOf(r, "list").looks.letters?.findLast((row) => row[4] === "exhausted")?.[0];
+    for (const { name, looks } of r.operation ?? []) {
+      if (name === "replay") looks.letters = looks.letters?.filter(([id]) => id !== late) ?? [];
+      for (const row of looks.letters ?? []) if (row[0] === late) row.splice(5, 2, "dead", "0");
+    }
+  });
+  expect(found.verdict, found.detail).toBe("pass");
+});
+
+test("a trigger that refuses with an SQLSTATE of its own protects the audit trail", () => {
+  const found = judged("audit-append-only", (r) => {
+    for (const step of r.operation ?? []) if (step.sql !== null) step.sqlState = "AU001";
+  });
+  expect(found.verdict, found.detail).toBe("pass");
 });
 
 /** The fault, the criterion it must fail, and words of its first finding. */
@@ -77,6 +130,12 @@ const faults: [string, string, string, (record: RunRecord) => void][] = [
       const values = ["t", String(partition[healthy]), String(offset[healthy]), ...new Array(7).fill("x")];
       tableOf(r, "dead_letters").others.push({ values, committedMs: 100 });
     },
+  ],
+  [
+    "poison that has a letter and an effect",
+    "each-poison-once",
+    "never accepted",
+    (r) => void withEffectOfPoison(r),
   ],
   [
     "a letter has other bytes",
@@ -161,6 +220,18 @@ const faults: [string, string, string, (record: RunRecord) => void][] = [
     (r) => change(r, "effects", (row) => void row.splice(0, 1, `x${row[0]}`)),
   ],
   [
+    "letters that the tool left out of a replay",
+    "replay-once",
+    "never was",
+    (r) => {
+      const [, ...leftOut] = (stepOf(r, "list").looks.letters ?? []).filter((row) => row[4] === "exhausted");
+      const ids = new Set(leftOut.map(([id]) => id));
+      change(r, "letters", (row) => {
+        if (ids.has(row[0] ?? "")) row.splice(5, 2, "dead", "0");
+      });
+    },
+  ],
+  [
     "a replay that never arrived",
     "replay-once",
     "on its way",
@@ -243,6 +314,14 @@ const faults: [string, string, string, (record: RunRecord) => void][] = [
     },
   ],
   [
+    "a database that was not reached",
+    "audit-append-only",
+    "not by a rule",
+    (r) => {
+      stepOf(r, "DELETE from the audit trail").sqlState = "ECONNREFUSED";
+    },
+  ],
+  [
     "an entry that changed",
     "audit-append-only",
     "gone or changed",
@@ -278,6 +357,26 @@ const faults: [string, string, string, (record: RunRecord) => void][] = [
         r.alerts = [first, { ...first, atMs: first.atMs + 500 }, last];
     },
   ],
+  [
+    "an alert at the first letter",
+    "alert",
+    "never been more than 1 letters",
+    (r) => {
+      const letters = tableOf(r, "dead_letters").asSentCommittedMs;
+      const [first] = r.alerts ?? [];
+      // Within the slack of the first letter there is no other.
+      if (first !== undefined) first.atMs = Math.min(...letters.map((at) => at ?? 0)) - 300;
+    },
+  ],
+  [
+    "an alert that is resolved while letters still come as fast",
+    "alert",
+    "since it came",
+    (r) => {
+      const [first, last] = r.alerts ?? [];
+      if (first !== undefined && last !== undefined) last.atMs = first.atMs + 50;
+    },
+  ],
   ["an alert that does not end", "alert", "not resolved", (r) => void r.alerts?.pop()],
   [
     "an alert about nothing",
@@ -299,7 +398,7 @@ const faults: [string, string, string, (record: RunRecord) => void][] = [
 
 describe("the judges find", () => {
   test.each(faults)("%s: %s", (_, id, words, plant) => {
-    const found = failing(id, plant);
+    const found = judged(id, plant);
     expect(found.verdict, found.detail).toBe("fail");
     expect([found.detail, ...(found.offending ?? [])].join("\n")).toContain(words);
     expect([found.expected, found.lookAt]).not.toContain(undefined);
@@ -345,8 +444,17 @@ describe("what was not put to the test is unknown", () => {
     expect(verdictOf(record, id).verdict).toBe("unknown");
   });
 
+  test("an alert resolved early on a host that is not fit: commits may lie far behind the burials", () => {
+    const found = judged("alert", (r) => {
+      const [first, last] = r.alerts ?? [];
+      if (first !== undefined && last !== undefined) last.atMs = first.atMs + 50;
+      r.host.calibration.cpuShare = 0.3;
+    });
+    expect(found.verdict).toBe("unknown");
+  });
+
   test("a late alert on a host that is not fit", () => {
-    const found = failing("alert", (r) => {
+    const found = judged("alert", (r) => {
       for (const one of r.alerts ?? []) one.atMs += 3_000;
       r.host.calibration.cpuShare = 0.3;
     });
