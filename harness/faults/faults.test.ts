@@ -103,3 +103,39 @@ test.each([
     expect(done).toEqual(["stall", "kill", "release"]);
   },
 );
+
+test("a hold behind which nothing is stored is let go and made again", async () => {
+  const done: string[] = [];
+  let holds = 0;
+  const link = {
+    stall: () => {
+      holds += 1;
+      done.push("stall");
+    },
+    release: () => done.push("release"),
+    releaseLiving: () => done.push("release the living"),
+  };
+  const context = {
+    workers: 2,
+    partitions: 4,
+    partitionOf: (message: number) => message,
+    stack: { link: () => link },
+    probe: {
+      look: async () => undefined,
+      storedSince: () => (holds < 3 ? [] : [0, 1, 2]),
+      newestCommitEpochMs: () => 0,
+    },
+    crew: {
+      kill: async () => void done.push("kill"),
+      start: async () => ({ startedAt: Date.now() }),
+    },
+    sessionTimeoutMs: 100,
+    committed: async () => [],
+    now: () => 7,
+    signal: new AbortController().signal,
+    onFault: () => undefined,
+  } as unknown as FaultContext;
+  const fault = await killWorker({ kind: "kill-worker", atMs: 0, recoveryMs: 100, meets: "write" }, context);
+  expect(done).toEqual(["stall", "release", "stall", "release", "stall", "kill", "release the living"]);
+  expect(fault.note).toBeUndefined();
+});

@@ -6,7 +6,7 @@ import type pg from "pg";
 import type { FaultPlan, KillMeets } from "../lab.ts";
 import { integer, randomFor } from "../load/random.ts";
 import type { Fault } from "../record/record.ts";
-import { until } from "../until.ts";
+import { pauseFor, until } from "../until.ts";
 import type { FaultContext } from "./faults.ts";
 
 export type KillPlan = Extract<FaultPlan, { kind: "kill-worker" }>;
@@ -16,6 +16,8 @@ const storedWithinMs = 1_000;
 const transactionWithinMs = 1_500;
 /** A transaction that is held is still open after this long; one whose commit slipped through is not. */
 const heldForMs = 15;
+/** After the first hold behind which nothing was stored. */
+const holdsMore = 2;
 
 /** Single kills in place of rows of kills, at moments drawn from the seed: one in the first half of each equal part. */
 export function planKills(
@@ -80,7 +82,7 @@ interface Arranged {
 }
 
 const arrange: Record<KillMeets, (context: FaultContext) => Promise<Arranged>> = {
-  write: holdCommits,
+  write: holdCommitsAgain,
   transaction: holdTransaction,
   anything: async ({ stack }) => ({ release: () => stack.link("kafka")?.releaseLiving() }),
   waiting: async ({ stack }) => ({ release: () => stack.link("kafka")?.sever() }),
@@ -118,6 +120,19 @@ async function holdCommits(context: FaultContext): Promise<Arranged> {
     if (workers > 1 && probe.newestCommitEpochMs() > stalledAt) return { release };
     const why = error instanceof Error ? error.message : String(error);
     return { release, note: `no row was seen behind a held commit before the kill: ${why}` };
+  }
+}
+
+/**
+ * The way is held between two fetches now and then: then nothing comes to be stored. It is let go and held again, with
+ * time for the heartbeats of those that are to live.
+ */
+async function holdCommitsAgain(context: FaultContext): Promise<Arranged> {
+  for (let left = context.workers > 1 ? holdsMore : 0; ; left -= 1) {
+    const arranged = await holdCommits(context);
+    if (arranged.note === undefined || left === 0) return arranged;
+    context.stack.link("kafka")?.release();
+    await pauseFor(context.sessionTimeoutMs / 4, context.signal);
   }
 }
 
