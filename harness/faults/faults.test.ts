@@ -5,6 +5,22 @@ import type { Stack } from "../stack/stack.ts";
 import { breakThings, type FaultContext } from "./faults.ts";
 import { killWorker } from "./kills.ts";
 
+/** Of two workers that share four partitions, until something else is said; nothing is broken, and nothing is stored. */
+function contextOf(change: Record<string, unknown>): FaultContext {
+  return {
+    workers: 2,
+    partitions: 4,
+    partitionOf: (message: number) => message,
+    sessionTimeoutMs: 4_000,
+    committed: async () => [],
+    now: () => 7,
+    signal: new AbortController().signal,
+    onFault: () => undefined,
+    ...change,
+  } as unknown as FaultContext;
+}
+const kill = { kind: "kill-worker", atMs: 0, recoveryMs: 100, meets: "write" } as const;
+
 test("a fault that is over is on record though the run is cut short before the next", async () => {
   const cutShort = new AbortController();
   const stack: Pick<Stack, "kill" | "restart" | "cannot"> = {
@@ -12,13 +28,7 @@ test("a fault that is over is on record though the run is cut short before the n
     restart: async () => cutShort.abort(),
     cannot: () => undefined,
   };
-  const context = {
-    stack,
-    seed: 1,
-    now: () => 7,
-    signal: cutShort.signal,
-    onFault: () => undefined,
-  } as unknown as FaultContext;
+  const context = contextOf({ stack, seed: 1, signal: cutShort.signal });
   const restart = (atMs: number): FaultPlan => ({
     kind: "restart",
     service: "redis",
@@ -41,9 +51,7 @@ test("a kill behind a held commit waits for rows that tell their partition, from
     [10, 11, 12],
   ];
   let looksAtKill = 0;
-  const context = {
-    workers: 2,
-    partitions: 4,
+  const context = contextOf({
     partitionOf: (message: number) => (message < 10 ? undefined : message % 4),
     stack: { link: () => ({ stall: () => undefined, releaseLiving: () => undefined }) },
     probe: {
@@ -58,13 +66,8 @@ test("a kill behind a held commit waits for rows that tell their partition, from
       },
       start: async () => ({ startedAt: Date.now() }),
     },
-    sessionTimeoutMs: 4_000,
-    committed: async () => [],
-    now: () => 7,
-    signal: new AbortController().signal,
-    onFault: () => undefined,
-  } as unknown as FaultContext;
-  const fault = await killWorker({ kind: "kill-worker", atMs: 0, recoveryMs: 100, meets: "write" }, context);
+  });
+  const fault = await killWorker(kill, context);
   expect(looksAtKill).toBe(4);
   expect(fault.note).toBeUndefined();
 });
@@ -83,7 +86,7 @@ test.each([
   async (_when, committed) => {
     const over = new AbortController();
     const done: string[] = [];
-    const context = {
+    const context = contextOf({
       workers: 1,
       partitionOf: () => 0,
       stack: { link: () => ({ stall: () => done.push("stall"), releaseLiving: () => done.push("release") }) },
@@ -92,14 +95,10 @@ test.each([
         kill: async () => void done.push("kill"),
         start: async () => void done.push("start"),
       },
-      sessionTimeoutMs: 4_000,
       committed: () => committed(over),
-      now: () => 7,
       signal: over.signal,
-      onFault: () => undefined,
-    } as unknown as FaultContext;
-    const plan = { kind: "kill-worker", atMs: 0, recoveryMs: 100, meets: "write" } as const;
-    await expect(killWorker(plan, context)).rejects.toThrow();
+    });
+    await expect(killWorker(kill, context)).rejects.toThrow();
     expect(done).toEqual(["stall", "kill", "release"]);
   },
 );
@@ -115,10 +114,7 @@ test("a hold behind which nothing is stored is let go and made again", async () 
     release: () => done.push("release"),
     releaseLiving: () => done.push("release the living"),
   };
-  const context = {
-    workers: 2,
-    partitions: 4,
-    partitionOf: (message: number) => message,
+  const context = contextOf({
     stack: { link: () => link },
     probe: {
       look: async () => undefined,
@@ -130,12 +126,8 @@ test("a hold behind which nothing is stored is let go and made again", async () 
       start: async () => ({ startedAt: Date.now() }),
     },
     sessionTimeoutMs: 100,
-    committed: async () => [],
-    now: () => 7,
-    signal: new AbortController().signal,
-    onFault: () => undefined,
-  } as unknown as FaultContext;
-  const fault = await killWorker({ kind: "kill-worker", atMs: 0, recoveryMs: 100, meets: "write" }, context);
+  });
+  const fault = await killWorker(kill, context);
   expect(done).toEqual(["stall", "release", "stall", "release", "stall", "kill", "release the living"]);
   expect(fault.note).toBeUndefined();
 });

@@ -11,6 +11,7 @@ import {
   recovers,
 } from "./backpressure.ts";
 import { boundedInFlight, boundedMemory } from "./bounds.ts";
+import { below } from "./flow.ts";
 import { boundedConcurrency, everyEventAccepted } from "./gateway.ts";
 import { healthyRecord } from "./testing.ts";
 
@@ -108,8 +109,10 @@ export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
   }
   const endMs = Math.max(...answeredMs) + 10;
   const looks = Array.from({ length: Math.ceil(endMs / 100) + 1 }, (_, i) => i * 100);
-  const pulledUntil = counter(pulledMs);
-  const answeredUntil = counter(answeredMs);
+  const sortedPulledMs = Float64Array.from(pulledMs).sort();
+  const sortedAnsweredMs = Float64Array.from(answeredMs).sort();
+  const pulledUntil = (atMs: number) => below(sortedPulledMs, atMs);
+  const answeredUntil = (atMs: number) => below(sortedAnsweredMs, atMs);
   const inMemory = (atMs: number) => pulledUntil(atMs) - answeredUntil(atMs);
   const indexes = Array.from({ length: plan.length }, (_, i) => i);
   const referenceAtMs = Array.from(
@@ -184,19 +187,5 @@ export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
     groupSamples: looks.map((atMs) => ({ atMs, state: "Stable", members: ["w1-a"] })),
     settled: { atMs: endMs, drained: true },
     finishedMs: endMs + 20,
-  };
-}
-
-/** How many of the times came before one. */
-function counter(times: readonly number[]): (atMs: number) => number {
-  const sorted = Float64Array.from(times).sort();
-  return (atMs) => {
-    let [low, high] = [0, sorted.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((sorted[middle] ?? 0) < atMs) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   };
 }

@@ -248,7 +248,7 @@ function eventsAt(pulled: Flow["pulled"], atMs: number): number {
 }
 
 /** How many of the sorted values lie below `limit`. */
-function below(sorted: Float64Array, limit: number): number {
+export function below(sorted: Float64Array, limit: number): number {
   let low = 0;
   let high = sorted.length;
   while (low < high) {
