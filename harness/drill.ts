@@ -56,8 +56,11 @@ export interface DrillRun {
   kill(): Promise<void>;
   /** SIGTERM to the subject, and SIGKILL after 10 s; resolves when it is gone. */
   terminate(): Promise<void>;
-  /** The load begins in so many ms (default 0): all times count from then. Call it once. */
-  begin(inMs?: number): void;
+  /**
+   * The load begins in so many ms (default 0): all times count from then. Call it once.
+   * @param phases for people, who are told how far it is; default: none
+   */
+  begin(inMs?: number, phases?: readonly Phase[]): void;
   /** Milliseconds since `begin`; negative before it. */
   now(): number;
   /** Epoch milliseconds of `begin`. */

@@ -5,7 +5,7 @@ import { type Drill, type DrillRun, numberOf, type Observation } from "./drill.t
 import type { Profile } from "./lab.ts";
 import { calibrate, describeHost, watchHost } from "./probe/host.ts";
 import { descendantsOf, type ProcessUsage, processTable } from "./probe/processes.ts";
-import { type DrillRecord, recordVersion } from "./record/record.ts";
+import { type DrillRecord, type Phase, recordVersion } from "./record/record.ts";
 import { messageOf } from "./stack/readiness.ts";
 import { stopAtExit } from "./stack/shutdown.ts";
 import { type Crew, createCrew } from "./subject/crew.ts";
@@ -88,12 +88,20 @@ async function observe(
   const { drill, subject, parameters, onProgress } = options;
   const calibration = await calibrate();
   let startedAt = Date.now();
+  let planned: readonly Phase[] = [];
+  const tell = (): void => {
+    const atMs = Date.now() - startedAt;
+    const phase = planned.find(({ startMs, endMs }) => atMs >= startMs && atMs < endMs);
+    if (phase === undefined) return;
+    onProgress({ step: "load", atMs, ofMs: planned.at(-1)?.endMs ?? 0, phase: phase.name });
+  };
   const host = watchHost();
   const oursIn = (table: readonly ProcessUsage[]) => descendantsOf(table, [process.pid]);
   const look = async (): Promise<void> => {
     const table = await processTable();
     host.sample(table, oursIn(table));
     crew.sample(table);
+    tell();
   };
   let last = look();
   const timer = setInterval(() => {
@@ -120,8 +128,9 @@ async function observe(
       await crew.kill();
     },
     terminate: () => crew.terminateAll(),
-    begin(inMs = 0) {
+    begin(inMs = 0, phases = []) {
       startedAt = Date.now() + inMs;
+      planned = phases;
     },
     now: () => Date.now() - startedAt,
     get startedAt() {
@@ -133,6 +142,7 @@ async function observe(
   let observation: Observation<unknown>;
   try {
     observation = await drill.observe(run);
+    planned = [];
     onProgress({ step: "read" });
     await crew.terminateAll();
   } finally {

@@ -44,7 +44,7 @@ export function createTerminal(stream: NodeJS.WriteStream): Terminal {
       const step = `${progress.step}${progress.phase ?? ""}`;
       if (stream.isTTY) {
         clear();
-        stream.write(`  ${lineOf(progress).slice(0, Math.max(20, (stream.columns ?? 80) - 3))}`);
+        stream.write(`  ${lineOf(progress).slice(0, Math.max(20, (stream.columns || 80) - 3))}`);
         moving = true;
       } else if (step !== lastStep) {
         stream.write(`  ${lineOf(progress)}\n`);
@@ -55,7 +55,7 @@ export function createTerminal(stream: NodeJS.WriteStream): Terminal {
   };
 }
 
-function lineOf({ step, atMs = 0, ofMs = 0, phase, sent = 0, committed = 0 }: Progress): string {
+function lineOf({ step, atMs = 0, ofMs = 0, phase = "", sent, committed = 0 }: Progress): string {
   switch (step) {
     case "place":
       return "making a fresh database and topics";
@@ -67,8 +67,12 @@ function lineOf({ step, atMs = 0, ofMs = 0, phase, sent = 0, committed = 0 }: Pr
       return "stopping the worker, reading its tables";
     default: {
       const seconds = `${(Math.min(atMs, ofMs) / 1000).toFixed(1)} / ${(ofMs / 1000).toFixed(0)} s`;
-      const counts = `sent ${number.format(sent)}, committed ${number.format(committed)}, lag ${number.format(Math.max(0, sent - committed))}`;
-      return step === "load" ? `${seconds}  ${phase ?? ""}  ${counts}` : `settling  ${counts}`;
+      // A drill counts nothing while it runs.
+      const counts =
+        sent === undefined
+          ? ""
+          : `sent ${number.format(sent)}, committed ${number.format(committed)}, lag ${number.format(Math.max(0, sent - committed))}`;
+      return (step === "load" ? `${seconds}  ${phase}  ${counts}` : `settling  ${counts}`).trimEnd();
     }
   }
 }

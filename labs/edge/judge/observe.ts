@@ -61,7 +61,7 @@ export async function observe(run: DrillRun): Promise<Observation<Seen>> {
     };
     const flood = await prepareFlood({ url, seed: run.seed, load: scenario.load }, over.signal);
     await start();
-    run.begin(leadMs);
+    run.begin(leadMs, phases);
     flood.start(run.startedAt);
     gateway.start(run.startedAt);
     const { now } = run;
