@@ -1,4 +1,5 @@
 /** What a number of calls at once allows, and whether a worker goes as fast as that: Little's law with every place taken. */
+import type { GatewayRecord } from "../record/record.ts";
 import type { Finding } from "./verdict.ts";
 
 /** One work time, and what was done with it. */
@@ -56,6 +57,31 @@ export function overheadBetween(
 /** concurrency / (served time + overhead), a second. */
 export const capacityOf = (concurrency: number, servedMs: number, callOverheadMs: number): number =>
   (concurrency * 1_000) / (servedMs + callOverheadMs);
+
+/**
+ * What so many places allow between two times: with the overhead as it was measured beside the load then, or in a record
+ * of a run without a reference caller as it was before the load.
+ */
+export function allowedBetween(
+  { callOverhead, reference }: Pick<GatewayRecord, "callOverhead" | "reference">,
+  concurrency: number,
+  servedMs: number,
+  fromMs: number,
+  toMs: number,
+): Required<Pick<RatedStep, "capacityPerSecond" | "overhead">> {
+  if (reference === undefined) {
+    return {
+      overhead: undefined,
+      capacityPerSecond: capacityOf(concurrency, servedMs, callOverhead.p50Ms),
+    };
+  }
+  const overhead = overheadBetween(reference, fromMs, toMs);
+  const { meanMs } = overhead;
+  return {
+    overhead,
+    capacityPerSecond: meanMs === undefined ? undefined : capacityOf(concurrency, servedMs, meanMs),
+  };
+}
 
 /** The steps that are held against the curve: at the quickest work time the host's own share of a call is largest. */
 export function isRated<One extends Pick<RatedStep, "workMs">>(

@@ -3,7 +3,7 @@
  * worker's concurrency allows. Judges and charts both read it, so that they tell the same numbers.
  */
 import type { GatewayRecord } from "../record/record.ts";
-import { capacityOf, type MeasuredOverhead, overheadBetween } from "./capacity.ts";
+import { allowedBetween, type MeasuredOverhead } from "./capacity.ts";
 import type { Evidence } from "./evidence.ts";
 
 /** A rate in a step: over the whole of it, and the lowest and highest of its half seconds. */
@@ -107,9 +107,6 @@ function makeFlow(evidence: Evidence): Flow {
     const fromMs = startMs + Math.min(maxSettlingMs, settlingShare * (endMs - startMs));
     const planned = gateway.steps.findLast((one) => one.startMs <= startMs)?.workMs ?? 0;
     const servedMs = meanServedMs(gateway, fromMs, endMs) ?? planned;
-    const overhead =
-      gateway.reference === undefined ? undefined : overheadBetween(gateway.reference, fromMs, endMs);
-    const overheadMs = overhead === undefined ? callOverheadMs : overhead.meanMs;
     return {
       name,
       startMs,
@@ -118,8 +115,7 @@ function makeFlow(evidence: Evidence): Flow {
       offeredPerSecond: perSecond,
       workMs: planned,
       servedMs,
-      overhead,
-      capacityPerSecond: overheadMs === undefined ? undefined : capacityOf(concurrency, servedMs, overheadMs),
+      ...allowedBetween(gateway, concurrency, servedMs, fromMs, endMs),
       finished: rateOf(finishedBetween, fromMs, endMs),
       pulled:
         pulled.length < 2

@@ -23,10 +23,10 @@ export const refusesAtOnce: Criterion = {
   claim: "While its places are taken the worker says no, and it says so at once: p99 of the refusals.",
   timing: true,
   judge(evidence): Finding {
-    const { requests, duringKill } = flowOf(evidence);
+    const { requests, isTimed } = flowOf(evidence);
     const limit = refusalMs + timerAllowanceMs(evidence.record.host);
     const waits = requests
-      .filter((one) => one.status === 429 && !duringKill(one))
+      .filter((one) => one.status === 429 && isTimed(one))
       .map(({ sentMs, answeredMs }) => (answeredMs ?? Number.POSITIVE_INFINITY) - sentMs);
     const p99 = quantile(waits, 0.99);
     const base = {
@@ -59,7 +59,7 @@ export const answersInTime: Criterion = {
   claim: "Who is accepted waits for no more than the places before him: p99 of the 202s.",
   timing: true,
   judge(evidence): Finding {
-    const { requests, duringKill, longestWaitMs, concurrency } = flowOf(evidence);
+    const { requests, isTimed, longestWaitMs, concurrency } = flowOf(evidence);
     const places = evidence.parameter("maxInFlight");
     const limit = Math.round(
       waitFactor * longestWaitMs + waitSlackMs + timerAllowanceMs(evidence.record.host),
@@ -68,7 +68,7 @@ export const answersInTime: Criterion = {
     const asked = requests.filter(
       (one) =>
         one.malformation === undefined &&
-        !duringKill(one) &&
+        isTimed(one) &&
         one.sentMs < evidence.seen.toldToStopMs &&
         (one.status === 202 || one.status === 0),
     );

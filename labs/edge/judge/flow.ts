@@ -1,7 +1,7 @@
 /** What judges and charts of the edge both read: rates by step, answers by kind, what was stored when. */
 import type { DrillEvidence } from "../../../harness/drill.ts";
 import type { ScheduledPhase } from "../../../harness/load/schedule.ts";
-import { capacityOf, type RatedStep } from "../../../harness/verdict/capacity.ts";
+import { allowedBetween, type RatedStep } from "../../../harness/verdict/capacity.ts";
 import type { Seen } from "./observe.ts";
 import { eventful, phasesOf, planOf, scenarioOf } from "./scenario.ts";
 
@@ -48,6 +48,8 @@ export interface Flow {
   readonly longestWaitMs: number;
   /** Within the kill and shortly after it, when connections were broken and nobody listened. */
   duringKill(request: Request): boolean;
+  /** Of a worker at work: how long it waited is judged. Not in the warm-up, nor about the kill. */
+  isTimed(request: Request): boolean;
 }
 
 const windowMs = 500;
@@ -112,7 +114,7 @@ function makeFlow(evidence: EdgeEvidence): Flow {
       fromMs,
       workMs,
       servedMs,
-      capacityPerSecond: capacityOf(worker.concurrency, servedMs, callOverhead.p50Ms),
+      ...allowedBetween(seen.gateway, worker.concurrency, servedMs, fromMs, endMs),
       offered: phase.perSecond,
       donePerSecond: storedPerSecond,
       spread: [Math.min(storedPerSecond, ...windows), Math.max(storedPerSecond, ...windows)],
@@ -129,6 +131,15 @@ function makeFlow(evidence: EdgeEvidence): Flow {
   );
   const slowestMs = Math.max(...steps.map(({ servedMs }) => servedMs));
   const longestWaitMs = (worker.maxInFlight / worker.concurrency) * (slowestMs + callOverhead.p50Ms);
+  const warmMs = steps[0]?.startMs ?? 0;
+  const duringKill = ({ sentMs, answeredMs }: Request): boolean =>
+    killed !== undefined &&
+    sentMs <= killed.clearMs &&
+    // Open when the kill came, or sent until the new worker was at work. Who had waited far longer was open for
+    // another reason.
+    (sentMs >= killed.startMs ||
+      (sentMs >= killed.startMs - 2 * longestWaitMs &&
+        (answeredMs === null || answeredMs >= killed.startMs)));
   return {
     requests,
     steps,
@@ -137,14 +148,8 @@ function makeFlow(evidence: EdgeEvidence): Flow {
     messageBytes: bytes / Math.max(1, wellFormed.length),
     storedMs,
     longestWaitMs,
-    duringKill: ({ sentMs, answeredMs }) =>
-      killed !== undefined &&
-      sentMs <= killed.clearMs &&
-      // Open when the kill came, or sent until the new worker was at work. Who had waited far longer was open for
-      // another reason.
-      (sentMs >= killed.startMs ||
-        (sentMs >= killed.startMs - 2 * longestWaitMs &&
-          (answeredMs === null || answeredMs >= killed.startMs))),
+    duringKill,
+    isTimed: (one) => one.sentMs >= warmMs && !duringKill(one),
   };
 }
 

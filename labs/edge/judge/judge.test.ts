@@ -92,9 +92,33 @@ describe("one planted fault is found by its own criterion", () => {
     expect(which("fail")).toContain("refuses-at-once");
   });
 
+  test("what a new process is slow with in the warm-up is not held against it; a refusal after it is", () => {
+    const slowUntil = (toMs: number) =>
+      judged({}, ({ drill: { requests } }) => {
+        requests.answeredMs = requests.answeredMs.map((at, i) =>
+          at !== null && (requests.sentMs[i] ?? 0) < toMs ? at + 2_000 : at,
+        );
+      });
+    expect(slowUntil(600).which("fail")).toEqual([]);
+    expect(slowUntil(4_000).which("fail")).toEqual(
+      expect.arrayContaining(["refuses-at-once", "answers-in-time"]),
+    );
+  });
+
   test("an edge that refuses though it has places fails rate-matches-capacity", () => {
     const { which } = judged({ maxInFlight: 1 });
     expect(which("fail")).toContain("rate-matches-capacity");
+  });
+
+  test("what a call cost whoever made it beside the load is not held against the edge", () => {
+    const paid = ({ drill, finishedMs }: ReturnType<typeof simulate>, overheadMs: number) => {
+      const atMs = Array.from({ length: Math.ceil(finishedMs / 40) }, (_, i) => i * 40);
+      drill.gateway.reference = { atMs, overheadMs: atMs.map(() => overheadMs) };
+    };
+    const slow = judged({ overheadMs: 4 }, (record) => paid(record, 1));
+    expect(slow.of("rate-matches-capacity")?.verdict).toBe("fail");
+    const same = judged({ overheadMs: 4 }, (record) => paid(record, 4));
+    expect(same.of("rate-matches-capacity")?.verdict).toBe("pass");
   });
 
   test("a call too many fails bounded-concurrency", () => {

@@ -21,14 +21,16 @@ export interface SimulatedEdge {
   readonly maxInFlight: number;
   /** Says 202 when the event is taken in. */
   readonly early: boolean;
+  /** What a call costs it beside the load. */
+  readonly overheadMs: number;
 }
 
-const overheadMs = 1;
+const calmOverheadMs = 1;
 const answerMs = 1;
 
 /** The record of a run of this edge, on a host and with a flood that are as they should be. */
 export function simulate(change: Partial<SimulatedEdge> = {}): DrillRecord & { drill: Seen } {
-  const edge = { maxInFlight: numbers.maxInFlight ?? 0, early: false, ...change };
+  const edge = { maxInFlight: numbers.maxInFlight ?? 0, early: false, overheadMs: calmOverheadMs, ...change };
   const base = healthyRecord();
   const phases = phasesOf(number);
   const plan = planOf(base.seed, number);
@@ -74,7 +76,7 @@ export function simulate(change: Partial<SimulatedEdge> = {}): DrillRecord & { d
         answer(malformation === "oversized" ? 413 : 400, sentMs + answerMs);
       else {
         const call = calls[0] === Math.min(...calls) ? 0 : 1;
-        const arrivedMs = Math.max(sentMs + answerMs, (calls[call] ?? 0) + overheadMs);
+        const arrivedMs = Math.max(sentMs + answerMs, (calls[call] ?? 0) + edge.overheadMs);
         const doneMs = arrivedMs + workAt(arrivedMs);
         const isCut = sentMs < killedMs && doneMs > killedMs;
         calls[call] = doneMs;
@@ -152,7 +154,7 @@ export function simulate(change: Partial<SimulatedEdge> = {}): DrillRecord & { d
       requests,
       gateway: {
         steps: phases.map(({ startMs }, i) => ({ startMs, workMs: gateway?.workMs[i] ?? 0 })),
-        callOverhead: { meanMs: overheadMs, p50Ms: overheadMs, p99Ms: overheadMs, samples: 100 },
+        callOverhead: { meanMs: calmOverheadMs, p50Ms: calmOverheadMs, p99Ms: calmOverheadMs, samples: 100 },
         attempts,
         strangers: [],
       },
