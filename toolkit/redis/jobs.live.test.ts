@@ -148,6 +148,49 @@ describe("each outcome is one transition", () => {
     expect((await bull.getJob("a-job"))?.data.history).toMatchObject([{ errorClass: "RangeError" }]);
   });
 
+  test("a success that the worker's store is away for is kept later: it uses no attempt, and none is made again", async () => {
+    const last = { ...newJob("a-job"), failures: 3 };
+    let failures = 0;
+    const kept: string[] = [];
+    const { calls, buried } = work([ok, dead("refused", "asked again")], {
+      keep: async (data) => {
+        failures += 1;
+        if (failures < 3) throw new Error("the database is away");
+        kept.push(data);
+      },
+    });
+    await add("a-job", last);
+    await reaches("a-job", "completed");
+    expect(kept).toEqual(["a-job"]);
+    expect(calls).toMatchObject([{ attempt: 4 }]);
+    expect(buried).toEqual([]);
+    expect((await bull.getJob("a-job"))?.data).toMatchObject({ failures: 3, history: [] });
+  });
+
+  test("a success that the store will never have is a dead letter; what was cancelled is not kept at all", async () => {
+    let kept = 0;
+    const { buried } = work([ok], {
+      keep: async () => {
+        kept += 1;
+        throw new RangeError("no such amount");
+      },
+      isTransient: (error) => !(error instanceof RangeError),
+    });
+    await add("a-job");
+    await reaches("a-job", "failed");
+    expect(buried).toMatchObject([{ id: "a-job", error: { errorClass: "RangeError" } }]);
+    expect(kept).toBe(1);
+    await workers[0]?.stop();
+    work([cancel("refunded")], {
+      keep: async () => {
+        kept += 1;
+      },
+    });
+    await add("b-job");
+    await reaches("b-job", "completed");
+    expect(kept).toBe(1);
+  });
+
   test("a dead letter that cannot be stored is stored later, and nothing is tried meanwhile", async () => {
     let failures = 0;
     const kept: string[] = [];
