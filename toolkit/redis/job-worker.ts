@@ -21,6 +21,7 @@ import type { RetryPolicy } from "../jobs/policy.ts";
 import { silent, type Telemetry } from "../telemetry/telemetry.ts";
 import { logToStderr, sparingly } from "../worker/log.ts";
 import { openRedis } from "./connect.ts";
+import { givenId } from "./job-id.ts";
 import { bullPrefix, type QueuePlace } from "./job-queue.ts";
 
 export interface JobContext {
@@ -155,7 +156,7 @@ export function startJobWorker<Data>(options: JobWorkerOptions<Data>): JobWorker
     token: string | undefined,
   ): Promise<never> {
     try {
-      await options.bury({ id: job.id ?? "", state, error });
+      await options.bury({ id: givenId(job.id ?? ""), state, error });
     } catch (thrown) {
       say(`${name}: a dead letter is not stored yet: ${thrown instanceof Error ? thrown.message : thrown}`);
       return await putOff(job, Date.now() + storeAgainMs, token);

@@ -243,6 +243,19 @@ test("a second job with the same id does nothing, while the first waits, works a
   expect(calls.map(({ attempt }) => attempt)).toEqual([1, 2]);
 });
 
+test("any text is an id: the same one is the same job, and a dead letter has it as it was given", async () => {
+  const { buried } = work([dead("refused", "422")]);
+  const ids = ["123", "a:b", "a:b:c", "", "wait", "meta", "NaN", "\ud800", "\ud801", '~"a:b"', "a b\n\0"];
+  for (let i = 0; i < 2; i += 1) await queue.add(ids.map((id) => ({ id, state: newJob(id) })));
+  const areDead = async () => {
+    const { failed } = await bull.getJobCounts("failed");
+    return failed === ids.length;
+  };
+  await until("all to be dead", areDead, within);
+  expect(buried.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+  expect(await queue.count()).toEqual({ delayed: 0, waiting: 0, active: 0 });
+});
+
 test("queues of one Redis do not see each other, and one that is busy does not hold up another", async () => {
   const other = { ...place, name: "refunds" };
   const refunds = openJobQueue<string>(other);
