@@ -71,11 +71,10 @@ export async function work({ backoff, maxAttempts, first, putOff, guard } = part
     telemetry,
     policy,
     concurrency: retryPlaces,
-    async perform(payment) {
-      const outcome = await pay(payment);
-      if (outcome.kind === "ok") await storePayment(payment);
-      return outcome;
-    },
+    perform: (payment) => pay(payment),
+    // Postgres away is no failure of the payment: what the gateway took is not asked again, and stored when it is back.
+    keep: storePayment,
+    isTransient,
     bury: ({ state, error }) => storeDeadLetter(deadPayment(state, error)),
   });
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { dead, ok, retry } from "../jobs/outcome.ts";
+import { dead, type Outcome, ok, retry } from "../jobs/outcome.ts";
 import { createTelemetry } from "../telemetry/telemetry.ts";
 import { fakeClock } from "../testing/fake-clock.ts";
 import { ask, type BreakerOptions, type BreakerState, closedBreaker, report } from "./breaker.ts";
@@ -9,21 +9,22 @@ import { openBreakers } from "./breakers.ts";
 const options: BreakerOptions = { windowMs: 1_000, minCalls: 4, failureShare: 0.5, openMs: 500, trials: 2 };
 
 function reported(results: readonly boolean[], from: BreakerState = closedBreaker, atMs = 0): BreakerState {
-  return results.reduce((state, succeeded) => report(state, options, atMs, succeeded), from);
+  const { openings } = from;
+  return results.reduce((state, succeeded) => report(state, options, atMs, { openings, succeeded }), from);
 }
 const open = reported([false, false, false, false]);
 
 describe("closed", () => {
   test("it opens at the share of failures, and not before there are enough calls to tell", () => {
     expect(reported([false, false, false]).kind).toBe("closed");
-    expect(open).toEqual({ kind: "open", untilMs: 500 });
+    expect(open).toEqual({ kind: "open", openings: 1, untilMs: 500 });
     expect(reported([true, true, true, false, false]).kind).toBe("closed");
     expect(reported([true, true, true, false, false, false]).kind).toBe("open");
   });
 
   test("calls older than the window no longer count", () => {
     const old = reported([false, false, false]);
-    expect(report(old, options, 2_000, false).kind).toBe("closed");
+    expect(reported([false], old, 2_000).kind).toBe("closed");
   });
 });
 
@@ -33,7 +34,7 @@ describe("open", () => {
   });
 
   test("what is reported of earlier calls changes nothing", () => {
-    expect(report(open, options, 100, true)).toBe(open);
+    expect(report(open, options, 100, { openings: 0, succeeded: true })).toBe(open);
   });
 });
 
@@ -47,9 +48,18 @@ describe("half-open", () => {
   });
 
   test("all must succeed to close it; one failure opens it again", () => {
-    expect(report(second.state, options, 530, true).kind).toBe("half-open");
-    expect(reported([true, true], second.state, 530)).toEqual(closedBreaker);
-    expect(reported([true, false], second.state, 530)).toEqual({ kind: "open", untilMs: 1_030 });
+    expect(reported([true], second.state, 530).kind).toBe("half-open");
+    expect(reported([true, true], second.state, 530)).toEqual({ ...closedBreaker, openings: 1 });
+    expect(reported([true, false], second.state, 530)).toEqual({ kind: "open", openings: 2, untilMs: 1_030 });
+  });
+
+  test("a call from before it opened that ends late, well or badly, neither closes it nor opens it again", () => {
+    for (const succeeded of [true, false]) {
+      const late = { openings: 0, succeeded };
+      expect(report(second.state, options, 530, late)).toBe(second.state);
+      const closed = reported([true, true], second.state, 530);
+      expect(report(closed, options, 540, late)).toBe(closed);
+    }
   });
 
   test("trials whose caller never came back do not keep it half-open for ever", () => {
@@ -74,7 +84,8 @@ test("whatever happens, it opens only after a failure and grants no call before 
           expect(asked.permission.untilMs).toBeGreaterThan(now);
           continue;
         }
-        state = report(asked.state, options, now, succeeds);
+        const { openings } = asked.permission;
+        state = report(asked.state, options, now, { openings, succeeded: succeeds });
         if (state.kind === "open") expect(succeeds).toBe(false);
       }
     }),
@@ -101,6 +112,24 @@ describe("breakers of a worker", () => {
     for (let i = 0; i < 2; i += 1) await breakers.through("payments", async () => ok);
     expect(breakers.stateOf("payments").kind).toBe("closed");
     expect(changes).toEqual(["payments open", "payments half-open", "payments closed"]);
+  });
+
+  test("calls that began before it opened and succeed late do not close it", async () => {
+    const clock = fakeClock();
+    const breakers = openBreakers({ ...options, clock, random: () => 0 });
+    const ends: (() => void)[] = [];
+    const slow = () => new Promise<Outcome>((resolve) => ends.push(() => resolve(ok)));
+    const before = [1, 2, 3].map(() => breakers.through("a", slow));
+    for (let i = 0; i < 4; i += 1) await breakers.through("a", async () => retry("unavailable", "503"));
+    await clock.advance(500);
+    const trial = breakers.through("a", slow);
+    for (const end of ends.slice(0, 3)) end();
+    await Promise.all(before);
+    expect(breakers.stateOf("a").kind).toBe("half-open");
+    ends[3]?.();
+    await trial;
+    await breakers.through("a", async () => ok);
+    expect(breakers.stateOf("a").kind).toBe("closed");
   });
 
   test("a service that says no is well; a call that throws is a failure, and its error goes on", async () => {

@@ -33,7 +33,10 @@ interface Bucket {
   readonly failures: number;
 }
 
-export type BreakerState =
+export type BreakerState = {
+  /** How often it has opened. A call that was granted before it did so the last time tells nothing of now. */
+  readonly openings: number;
+} & (
   | { readonly kind: "closed"; readonly buckets: readonly Bucket[] }
   | { readonly kind: "open"; readonly untilMs: number }
   | {
@@ -41,16 +44,17 @@ export type BreakerState =
       readonly sinceMs: number;
       readonly begun: number;
       readonly succeeded: number;
-    };
+    }
+);
 
-/** `refused` until `untilMs`, on the clock of `nowMs`. */
+/** `refused` until `untilMs`, on the clock of `nowMs`; `openings` goes with the report of a call that was granted. */
 export type Permission =
-  | { readonly kind: "granted" }
+  | { readonly kind: "granted"; readonly openings: number }
   | { readonly kind: "refused"; readonly untilMs: number };
 
 const bucketsPerWindow = 10;
 
-export const closedBreaker: BreakerState = { kind: "closed", buckets: [] };
+export const closedBreaker: BreakerState = { kind: "closed", openings: 0, buckets: [] };
 
 /** May a call be made now? A half-open breaker counts it as a trial: report what came of it. */
 export function ask(
@@ -58,7 +62,8 @@ export function ask(
   options: BreakerOptions,
   nowMs: number,
 ): { readonly state: BreakerState; readonly permission: Permission } {
-  const granted = { kind: "granted" } as const;
+  const { openings } = state;
+  const granted = { kind: "granted", openings } as const;
   switch (state.kind) {
     case "closed":
       return { state, permission: granted };
@@ -67,7 +72,7 @@ export function ask(
         return { state, permission: { kind: "refused", untilMs: state.untilMs } };
       }
       return {
-        state: { kind: "half-open", sinceMs: nowMs, begun: 1, succeeded: 0 },
+        state: { kind: "half-open", openings, sinceMs: nowMs, begun: 1, succeeded: 0 },
         permission: granted,
       };
     case "half-open": {
@@ -84,29 +89,30 @@ export function ask(
   }
 }
 
-/** What came of a call that was granted. */
+/** What came of a call that was granted, and how often the breaker had opened when it was. */
 export function report(
   state: BreakerState,
   options: BreakerOptions,
   nowMs: number,
-  succeeded: boolean,
+  { openings, succeeded }: { readonly openings: number; readonly succeeded: boolean },
 ): BreakerState {
+  if (openings !== state.openings) return state;
+  const opened = { kind: "open", openings: openings + 1, untilMs: nowMs + options.openMs } as const;
   switch (state.kind) {
     case "closed": {
       const buckets = counted(state.buckets, options, nowMs, succeeded);
       const { calls, failures } = totals(buckets);
       // A success may complete the number of calls, and is no reason to open.
       return !succeeded && calls >= options.minCalls && failures >= options.failureShare * calls
-        ? { kind: "open", untilMs: nowMs + options.openMs }
-        : { kind: "closed", buckets };
+        ? opened
+        : { kind: "closed", openings, buckets };
     }
     case "open":
-      // A call from before it opened: nothing new.
       return state;
     case "half-open": {
-      if (!succeeded) return { kind: "open", untilMs: nowMs + options.openMs };
+      if (!succeeded) return opened;
       const now = state.succeeded + 1;
-      return now >= options.trials ? closedBreaker : { ...state, succeeded: now };
+      return now >= options.trials ? { ...closedBreaker, openings } : { ...state, succeeded: now };
     }
   }
 }

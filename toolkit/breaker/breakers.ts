@@ -56,7 +56,8 @@ export function openBreakers(options: BreakersOptions): Breakers {
         succeeded = outcome.kind !== "retry";
         return outcome;
       } finally {
-        become(kind, report(stateOf(kind), options, clock.now(), succeeded));
+        const { openings } = permission;
+        become(kind, report(stateOf(kind), options, clock.now(), { openings, succeeded }));
       }
     },
   };

@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { openPoster } from "../http/poster.ts";
-import { type Database, inTransaction } from "../postgres/open.ts";
+import { type Database, inTransaction, underSessionLock } from "../postgres/open.ts";
 
 /** What is posted to the webhook as JSON. The same `id` may come twice after a crash; it is the same alert. */
 export interface Alert {
@@ -97,37 +97,54 @@ async function noteChange({ db, threshold, windowMs }: AlertOptions): Promise<vo
   });
 }
 
-/** Holds the row while it posts, so that of several monitors one does. */
-async function tell({ db, post, threshold, windowMs, runbook }: AlertOptions): Promise<void> {
-  await inTransaction(db, async (connection) => {
-    const { rows: states } = await connection.query<State>(
-      `SELECT firing, alert_id, since, notified FROM dead_letter_alerts
-       WHERE name = $1 AND NOT notified FOR UPDATE SKIP LOCKED`,
-      [name],
-    );
-    const state = states[0];
+/**
+ * Under a lock, so that of several monitors one posts; and in no transaction, since a webhook may take seconds to answer.
+ * What is told is marked last: after a crash in between it is told again, under the same id.
+ */
+async function tell(options: AlertOptions): Promise<void> {
+  const { db, post } = options;
+  if ((await untold(db)) === undefined) return;
+  await underSessionLock(db, "sluice: alert", async () => {
+    // Another monitor may have told it since.
+    const state = await untold(db);
     if (state?.alert_id == null) return;
-    const { rows } = await connection.query<{ class: string; count: number }>(
-      `SELECT class, count(*)::int AS count ${lastLetters} GROUP BY class ORDER BY 2 DESC`,
-      [windowMs],
-    );
-    const { rows: examples } = await connection.query<Alert["examples"][number]>(
-      "SELECT id::text, class, message FROM dead_letters ORDER BY dead_letters.id DESC LIMIT $1",
-      [shownExamples],
-    );
-    await post({
-      id: state.alert_id,
-      status: state.firing ? "firing" : "resolved",
-      count: rows.reduce((sum, row) => sum + row.count, 0),
-      threshold,
-      windowMs,
-      classes: Object.fromEntries(rows.map((row) => [row.class, row.count])),
-      examples,
-      runbook,
-      since: (state.since ?? new Date()).toISOString(),
-    });
-    await connection.query("UPDATE dead_letter_alerts SET notified = true WHERE name = $1", [name]);
+    await post(await alertOf(options, state, state.alert_id));
+    await db.query("UPDATE dead_letter_alerts SET notified = true WHERE name = $1", [name]);
   });
+}
+
+async function untold(db: Database): Promise<State | undefined> {
+  const { rows } = await db.query<State>(
+    "SELECT firing, alert_id, since, notified FROM dead_letter_alerts WHERE name = $1 AND NOT notified",
+    [name],
+  );
+  return rows[0];
+}
+
+async function alertOf(
+  { db, threshold, windowMs, runbook }: AlertOptions,
+  { firing, since }: State,
+  id: string,
+): Promise<Alert> {
+  const { rows } = await db.query<{ class: string; count: number }>(
+    `SELECT class, count(*)::int AS count ${lastLetters} GROUP BY class ORDER BY 2 DESC`,
+    [windowMs],
+  );
+  const { rows: examples } = await db.query<Alert["examples"][number]>(
+    "SELECT id::text, class, message FROM dead_letters ORDER BY dead_letters.id DESC LIMIT $1",
+    [shownExamples],
+  );
+  return {
+    id,
+    status: firing ? "firing" : "resolved",
+    count: rows.reduce((sum, row) => sum + row.count, 0),
+    threshold,
+    windowMs,
+    classes: Object.fromEntries(rows.map((row) => [row.class, row.count])),
+    examples,
+    runbook,
+    since: (since ?? new Date()).toISOString(),
+  };
 }
 
 /** Posts to a webhook; rejects when it does not answer with 2xx within 5 s. */

@@ -1,7 +1,7 @@
 /**
  * The tables of dead letters, and the rules that the database itself enforces: run `deadLetterSchema` with
  * `ensureSchema` at every start. Tables that are already there (without keys, as a lab's schema.sql makes them) are
- * kept and get the rules.
+ * kept and get the rules. Where nothing is missing no table is locked: whoever reads or writes letters is not held up.
  *
  * ```text
  *          bury             replay             effect stored
@@ -60,7 +60,14 @@ CREATE TABLE IF NOT EXISTS dead_letter_alerts (
 
 const keys = `
 -- Bytes are kept as they are: to compress a large one takes longer than to store it, and healthy messages wait with it.
-ALTER TABLE dead_letters ALTER COLUMN value SET STORAGE EXTERNAL, ALTER COLUMN edited_value SET STORAGE EXTERNAL;
+DO $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'dead_letters'::regclass
+             AND attname IN ('value', 'edited_value') AND attstorage <> 'e') THEN
+    ALTER TABLE dead_letters
+      ALTER COLUMN value SET STORAGE EXTERNAL, ALTER COLUMN edited_value SET STORAGE EXTERNAL;
+  END IF;
+END $$;
 CREATE UNIQUE INDEX IF NOT EXISTS dead_letters_id ON dead_letters (id);
 CREATE UNIQUE INDEX IF NOT EXISTS dead_letters_origin ON dead_letters (topic, partition, "offset");
 CREATE INDEX IF NOT EXISTS dead_letters_state ON dead_letters (state, id);

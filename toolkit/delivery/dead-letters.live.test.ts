@@ -283,6 +283,26 @@ test("several monitors that start again and again are one: the alert is posted o
   expect(errors).toEqual([]);
 });
 
+test("while a webhook takes its time no transaction is open, and no other monitor posts", async () => {
+  const { db } = place();
+  const posted: Alert[] = [];
+  const options = { db, threshold: 1, windowMs: 60_000, runbook: "here", onError: () => undefined };
+  await bury(db, [letter(1, null)]);
+  await lookOnce({
+    ...options,
+    async post(alert) {
+      posted.push(alert);
+      await lookOnce({ ...options, post: async (second) => void posted.push(second) });
+      const { rows } = await db.query(
+        "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'",
+      );
+      expect(rows).toEqual([]);
+    },
+  });
+  await lookOnce({ ...options, post: async (alert) => void posted.push(alert) });
+  expect(posted).toMatchObject([{ status: "firing" }]);
+});
+
 test("a letter whose retries took longer than the alert's window counts when it is buried", async () => {
   const { db } = place();
   const posted: Alert[] = [];

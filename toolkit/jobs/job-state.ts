@@ -24,6 +24,8 @@ export interface JobState<Data> {
   readonly snoozes: number;
   /** Set when it is decided that the job is dead and it is not buried yet: then nothing is tried any more. */
   readonly verdict?: JobError;
+  /** Set when an attempt succeeded and what it brought about is not kept yet: nothing is tried any more either. */
+  readonly succeeded?: true;
 }
 
 /** Attempts kept in a history. */

@@ -50,7 +50,12 @@ export const dead = (errorClass: string, message: string): Outcome => ({
 });
 
 /** What was thrown where an outcome was expected: may succeed later, for all that is known. */
-export function outcomeOfThrown(thrown: unknown): Outcome {
-  if (!(thrown instanceof Error)) return retry("thrown", String(thrown));
-  return retry(thrown.name, thrown.message === "" ? thrown.name : thrown.message);
+export const outcomeOfThrown = (thrown: unknown): Outcome => ({
+  kind: "retry",
+  error: errorOfThrown(thrown),
+});
+
+export function errorOfThrown(thrown: unknown): JobError {
+  if (!(thrown instanceof Error)) return { errorClass: "thrown", message: String(thrown) };
+  return { errorClass: thrown.name, message: thrown.message === "" ? thrown.name : thrown.message };
 }

@@ -45,6 +45,15 @@ function ownHeaders(headers: IHeaders): KafkaHeaders {
 export const noHeaders: KafkaHeaders = Object.freeze({});
 
 /** What a record weighs in memory, roughly: its bytes, and the objects around them. */
-export function recordBytes(record: KafkaRecord): number {
-  return 200 + (record.key?.length ?? 0) + (record.value?.length ?? 0);
+export function recordBytes({ key, value, headers }: KafkaRecord): number {
+  return 200 + (key?.length ?? 0) + (value?.length ?? 0) + headerBytes(headers);
+}
+
+function headerBytes(headers: KafkaHeaders): number {
+  if (headers === noHeaders) return 0;
+  let bytes = 0;
+  for (const name of Object.keys(headers)) {
+    for (const value of [headers[name]].flat()) bytes += 100 + name.length + (value?.length ?? 0);
+  }
+  return bytes;
 }

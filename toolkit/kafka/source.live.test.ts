@@ -281,6 +281,20 @@ describe("sessions", () => {
     await until("it to join again", () => stuck.revocations() > before);
     await until("new messages", () => stuck.held().length > 0);
   });
+
+  test("a worker whose stuck work was let go of tries again long before as much time has passed once more", async () => {
+    await createTopic();
+    await send(400);
+    const stuckAfterMs = 6_000;
+    const { source, delivered, held, log } = await consume({ sessionTimeoutMs: 1_000, stuckAfterMs });
+    source.request(1_000);
+    await until("all messages", () => delivered.length === 400);
+    await until("it to leave", () => log.some((line) => line.includes("nothing was finished")));
+    expect(held()).toEqual([]);
+    await until("them all again", () => valuesOf(held()).size === 400, stuckAfterMs - 1_000);
+    source.acknowledge(held());
+    await until("all to be committed", async () => sum(await committed()) === 400);
+  });
 });
 
 describe("a broken network", () => {

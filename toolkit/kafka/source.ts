@@ -8,7 +8,7 @@
  *   `maxBytesPerPartition` a partition. What is in work is bounded by the pipeline, and by `maxBytesInWork`.
  * - **Slow work keeps its partitions, stuck work loses them.** Heartbeats go on while a full pipeline makes no
  *   demand. When nothing was finished for `stuckAfterMs` although something is in work, the worker leaves its group,
- *   and joins again when its work moves.
+ *   and joins again when its work moves, or, where that was let go of, soon and on trial (patience.ts).
  * - **Fencing.** A rebalance revokes everything in flight; it comes again, here or at another worker, from the
  *   committed offset.
  * - A cut network, a restarted broker and a crash of the client are survived: it joins again and goes on.
@@ -25,6 +25,7 @@ import { createFetchTap } from "./fetch-tap.ts";
 import { createGiver } from "./give-out.ts";
 import { createHoldings, type HeldPartition } from "./holdings.ts";
 import { createMembership } from "./membership.ts";
+import { createPatience } from "./patience.ts";
 import { type KafkaRecord, recordBytes } from "./record.ts";
 
 export interface KafkaSourceOptions {
@@ -73,7 +74,8 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
   const { topic, groupId } = options;
   const sessionTimeoutMs = options.sessionTimeoutMs ?? 10_000;
   const heartbeatIntervalMs = options.heartbeatIntervalMs ?? Math.max(50, Math.floor(sessionTimeoutMs / 4));
-  const stuckAfterMs = options.stuckAfterMs ?? 60_000;
+  // Two heartbeats: by then the others know that it has left.
+  const patience = createPatience(options.stuckAfterMs ?? 60_000, 2 * heartbeatIntervalMs);
   const log = options.log ?? logToStderr;
   const say = sparingly(log);
   const telemetry = options.telemetry ?? silent;
@@ -174,10 +176,10 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
 
   /** Several times a heartbeat interval: keeps the session of a worker that waits, and sees whether it is stuck. */
   function tick(): void {
-    const isOverdue = clock.now() - progressAt > stuckAfterMs;
+    const isOverdue = clock.now() - progressAt > patience.limitMs;
     const stuck = isOverdue && (holdings.inWork() > 0 || giver.isHeldUp);
     if (leftAt !== undefined) {
-      if (giver.demand > 0 && clock.now() - leftAt > stuckAfterMs) rejoin();
+      if (giver.demand > 0 && clock.now() - leftAt > patience.awayMs) rejoin();
     } else if (stuck) leaveStuck();
     else keepSession();
   }
@@ -198,10 +200,11 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
 
   function leaveStuck(): void {
     const error = new Error(
-      `nothing was finished for ${stuckAfterMs} ms: leaving the group, so that others get the partitions`,
+      `nothing was finished for ${patience.limitMs} ms: leaving the group, so that others get the partitions`,
     );
     log(`kafka: ${error.message}`);
     leftAt = clock.now();
+    patience.left();
     membership.leave().catch((reason: unknown) => log(`kafka: while leaving: ${messageOf(reason)}`));
     lose(error);
     giver.release();
@@ -242,6 +245,7 @@ export function kafkaSource(options: KafkaSourceOptions): Source<Buffer | null, 
         if (held !== moved) committer.moved(held);
         moved = held;
       }
+      if (moved !== undefined) patience.finished();
       giver.pump();
     },
     pause: giver.pause,

@@ -49,9 +49,11 @@ export function startBatching(options: BatchingOptions): Batching {
           ...shared,
           name: `writer ${name} ${lanes.indexOf(lane) + number}`,
           batches: lane.outlet,
+          onTaken(messages) {
+            lane.gathered -= messages;
+          },
           onWriting(messages) {
             writing += messages;
-            if (messages > 0) lane.gathered -= messages;
           },
           onRetired: () => onRetired(writer),
         });

@@ -55,8 +55,10 @@ export interface PipelineOptions<In, Value, Origin> {
   readonly batchers?: Readonly<Record<string, NamedBatcherOptions<Value, Origin>>>;
   /**
    * Stores failed messages (`message.failure` says why, `message.origin` is the record as pulled). When it throws
-   * it is called again, with backoff, until it succeeds or the pipeline is stopped. Without it the first failed
-   * message stops the pipeline: there is no place to put it, and dropping it would lose it.
+   * it is called again, with backoff, until it succeeds or the pipeline is stopped. An error that a batcher's
+   * `isTransient` calls permanent halves them first, as with `write`: one that is refused alone is tried again beside
+   * the others, and holds up the commits of its partition only. Without a handler the first failed message stops the
+   * pipeline: there is no place to put it, and dropping it would lose it.
    */
   failed?(messages: readonly Message<unknown, Origin>[], context: WriteContext): void | Promise<void>;
   /** Messages pulled from the source in an interval; may be changed while running. Default: no limit. */

@@ -3,7 +3,7 @@ import type { AnyMessage } from "./message.ts";
 import type { BatcherPlan, Plan } from "./options.ts";
 import type { Sink } from "./writer-stage.ts";
 
-/** Of `failed`, which must not lose anything: every error is transient. */
+/** Of `failed`, which must not lose anything: whatever it throws, it is tried again. */
 const FAILED_HANDLER = {
   name: "failed",
   size: 100,
@@ -11,7 +11,6 @@ const FAILED_HANDLER = {
   concurrency: 1,
   partitionBy: undefined,
   retry: {
-    isTransient: () => true,
     maxAttempts: Number.POSITIVE_INFINITY,
     baseMs: 50,
     factor: 2,
@@ -40,6 +39,7 @@ export function writeSink(
   return {
     write: batcher.write,
     retry: batcher.retry,
+    isLastPlace: false,
     partFailed,
     onWritten(batch, attempt, durationMs) {
       if (writtenEvent.active) {
@@ -61,7 +61,10 @@ export function writeSink(
   };
 }
 
-/** Where failed messages are stored: the worker's `failed`, as a batcher of its own. */
+/**
+ * Where failed messages are stored: the worker's `failed`, as a batcher of its own. It most often writes to the store of
+ * the batchers, and they tell which errors speak of a message.
+ */
 export function failedSink(
   plan: Plan,
   failed: NonNullable<Plan["failed"]>,
@@ -71,24 +74,25 @@ export function failedSink(
   const write = async (batch: { messages: readonly AnyMessage[] }, context: Parameters<typeof failed>[1]) => {
     await failed(batch.messages, context);
   };
+  const isTransient = (error: unknown) => plan.batchers.every((batcher) => batcher.retry.isTransient(error));
+  const retry = { ...FAILED_HANDLER.retry, isTransient };
   const sink: Sink = {
     write,
-    retry: FAILED_HANDLER.retry,
+    retry,
+    isLastPlace: true,
     onWritten(batch) {
       account.finished(batch.messages, "failed");
     },
     partFailed: (messages) => messages,
     onRefused() {
-      throw new Error(
-        "a failed message was refused: this cannot be, every error of the failed handler is transient",
-      );
+      throw new Error("a failed message was refused: this cannot be, the failed handler is the last place");
     },
     onError(batch, attempt, error, _next, waitMs) {
       if (event.active)
         event.emit({ pipeline: plan.name, messages: batch.messages.length, attempt, waitMs, error });
     },
   };
-  return { batcher: { ...FAILED_HANDLER, write }, sink };
+  return { batcher: { ...FAILED_HANDLER, retry, write }, sink };
 }
 
 function failedOf(messages: readonly AnyMessage[]): AnyMessage[] | undefined {

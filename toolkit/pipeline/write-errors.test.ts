@@ -234,6 +234,82 @@ test("a message that a write failed before a permanent error is not written agai
   await pipeline.stop();
 });
 
+test("a failed message that its store refuses holds up no other: it is tried again beside them, and never dropped", async () => {
+  const source = memorySource<number>();
+  const stored: number[] = [];
+  let isMended = false;
+  const pipeline = startPipeline({
+    source,
+    maxInFlight: 20,
+    process: (message) => message.fail("no"),
+    batcher: { retry: { isTransient } },
+    write() {},
+    failed(messages) {
+      if (!isMended && messages.some(({ value }) => value === 3)) throw new Error("constraint");
+      stored.push(...messages.map(({ value }) => value as number));
+    },
+  });
+  source.push(upTo(100));
+  await until("all others to be stored", () => stored.length === 99);
+  expect(stored).toEqual(upTo(100).filter((value) => value !== 3));
+  expect(source.committable()).toBe(3);
+  expect(pipeline.stats()).toMatchObject({ inFlight: 1, failing: 1, processing: 0 });
+  isMended = true;
+  await until("all to be committable", () => source.committable() === 100);
+  expect(pipeline.stats()).toMatchObject({ inFlight: 0, failing: 0, failed: 100 });
+  await pipeline.stop();
+});
+
+test("when the store refuses every failed message, few try at once, and demand dries up", async () => {
+  const source = memorySource<number>();
+  const tried: (readonly unknown[])[] = [];
+  let isMended = false;
+  const pipeline = startPipeline({
+    source,
+    maxInFlight: 50,
+    process: (message) => message.fail("no"),
+    batcher: { retry: { isTransient } },
+    write() {},
+    failed(messages) {
+      tried.push(messages.map(({ value }) => value));
+      if (!isMended) throw new Error("constraint");
+    },
+  });
+  source.push(upTo(1_000));
+  await until("second attempts", () => tried.length > 60);
+  expect(new Set(tried.filter(({ length }) => length === 1).flat()).size).toBe(9);
+  expect(source.backlog).toBe(950);
+  isMended = true;
+  await until("all to be committable", () => source.committable() === 1_000);
+  await pipeline.stop();
+});
+
+test("a failed message that is refused is let go of with its partition, and handed back at the end", async () => {
+  const source = memorySource<number>();
+  let refusals = 0;
+  const pipeline = startPipeline({
+    source,
+    process: (message) => message.fail("no"),
+    batcher: { retry: { isTransient } },
+    write() {},
+    failed() {
+      refusals++;
+      throw new Error("constraint");
+    },
+  });
+  source.push([0]);
+  await until("it to be refused", () => refusals > 1);
+  source.rebalance(0);
+  await until("it to come again", () => pipeline.stats().revoked === 1 && pipeline.stats().pulled === 2);
+  const before = refusals;
+  await until("it to be refused again", () => refusals > before);
+  expect(pipeline.stats()).toMatchObject({ inFlight: 1, failing: 1 });
+  expect(await pipeline.stop({ deadlineMs: 20 })).toMatchObject({ revoked: 1, handedBack: 1 });
+  const atEnd = refusals;
+  await eventLoopTurns(5);
+  expect(refusals).toBe(atEnd);
+});
+
 test("an error in isTransient is a bug, and stops the pipeline", async () => {
   const source = memorySource<number>();
   const pipeline = startPipeline({

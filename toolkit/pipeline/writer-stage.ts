@@ -16,7 +16,12 @@ export interface Sink {
   onWritten(batch: GatheredBatch, attempt: number, durationMs: number): void;
   /** After a write that threw: sends messages it has marked failed on their way, and returns the others. */
   partFailed(messages: readonly AnyMessage[]): readonly AnyMessage[];
-  /** These cannot be written. */
+  /**
+   * There is no other place: what is refused alone is tried again all the same, beside what comes after it, so that it
+   * holds up none but itself.
+   */
+  readonly isLastPlace: boolean;
+  /** These cannot be written; never called of the last place. */
   onRefused(messages: readonly AnyMessage[], error: unknown): void;
   onError(
     batch: GatheredBatch,
@@ -36,11 +41,19 @@ export interface WriterOptions {
   readonly sink: Sink;
   /** Aborted when the drain deadline has passed. */
   readonly signal: AbortSignal;
-  /** A batch of so many messages is begun, or (negative) over. */
+  /** A batch of so many messages is taken. */
+  readonly onTaken: (messages: number) => void;
+  /** So many messages more are being written, or (negative) fewer. */
   readonly onWriting: (messages: number) => void;
   readonly onCrash: (error: unknown) => void;
   readonly onRetired: () => void;
 }
+
+/**
+ * Messages that a writer tries beside its batch. When the last place refuses more at once it is not their fault, and the
+ * writer waits with them: thousands that each try for themselves would be a load of their own.
+ */
+const mostAside = 8;
 
 /** One writer: one batch at a time, again and again until it is stored, refused or handed back. */
 export class Writer {
@@ -48,8 +61,9 @@ export class Writer {
   readonly #inlet: Inlet<GatheredBatch>;
   readonly #firstTry: WriteContext;
   #isRetired = false;
-  /** Ends the wait before the next attempt. */
-  #stopWaiting: (() => void) | undefined;
+  #aside = 0;
+  /** Each ends a wait before the next attempt. */
+  readonly #waits = new Set<() => void>();
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -81,13 +95,14 @@ export class Writer {
 
   /** Partitions were revoked: a batch that waits to be tried again lets go of their messages. */
   recheck(): void {
-    this.#stopWaiting?.();
+    for (const stop of [...this.#waits]) stop();
   }
 
   /** The synchronous path: no promise where `write` returns none. */
   #begin(given: GatheredBatch): Promise<void> | undefined {
-    const { plan, sink, onWriting } = this.#options;
+    const { plan, sink, onTaken, onWriting } = this.#options;
     const count = given.messages.length;
+    onTaken(count);
     onWriting(count);
     const batch = this.#owned(given);
     if (batch !== undefined) {
@@ -128,6 +143,7 @@ export class Writer {
     given: GatheredBatch,
     first: PromiseLike<unknown> | undefined,
     firstAt: number,
+    isAside = false,
   ): Promise<void> {
     const { plan, sink, account, signal } = this.#options;
     let batch: GatheredBatch | undefined = given;
@@ -139,12 +155,16 @@ export class Writer {
         await pending;
       } catch (error) {
         if (account.isClosed) return;
-        const isTransient = sink.retry.isTransient(error);
-        if (!isTransient && batch.messages.length > 1) {
+        const isRefused = !sink.retry.isTransient(error);
+        if (isRefused && batch.messages.length > 1) {
           sink.onError(batch, attempt, error, "split", 0);
           return this.#split(batch);
         }
-        if (!isTransient || attempt >= sink.retry.maxAttempts) {
+        if (isRefused && sink.isLastPlace && !isAside && this.#aside < mostAside) {
+          void this.#tryAside(batch, error);
+          return;
+        }
+        if ((isRefused && !sink.isLastPlace) || attempt >= sink.retry.maxAttempts) {
           sink.onError(batch, attempt, error, "failed", 0);
           sink.onRefused(batch.messages, error);
           return;
@@ -161,6 +181,21 @@ export class Writer {
       }
       sink.onWritten(batch, attempt, plan.clock.now() - startedAt);
       return;
+    }
+  }
+
+  async #tryAside(batch: GatheredBatch, error: unknown): Promise<void> {
+    const { plan, onWriting, onCrash } = this.#options;
+    const count = batch.messages.length;
+    this.#aside++;
+    onWriting(count);
+    try {
+      await this.#settle(batch, Promise.reject(error), plan.clock.now(), true);
+    } catch (thrown) {
+      onCrash(thrown);
+    } finally {
+      this.#aside--;
+      onWriting(-count);
     }
   }
 
@@ -191,17 +226,18 @@ export class Writer {
   async #wait(delayMs: number): Promise<void> {
     const { signal, plan } = this.#options;
     if (signal.aborted) return;
+    const waits = this.#waits;
     await new Promise<void>((resolve) => {
       const timer = plan.clock.setTimer(stop, delayMs);
       // Only while it waits: the signal outlives a writer, and would keep it.
       signal.addEventListener("abort", stop);
-      this.#stopWaiting = stop;
+      waits.add(stop);
       function stop(): void {
         timer.cancel();
         signal.removeEventListener("abort", stop);
+        waits.delete(stop);
         resolve();
       }
     });
-    this.#stopWaiting = undefined;
   }
 }

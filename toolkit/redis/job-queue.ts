@@ -8,6 +8,7 @@ import { Queue } from "bullmq";
 import type { JobState } from "../jobs/job-state.ts";
 import { type Log, logToStderr } from "../worker/log.ts";
 import { openRedis, type RedisClient } from "./connect.ts";
+import { storedId } from "./job-id.ts";
 
 export interface QueuePlace {
   /** `REDIS_URL` */
@@ -22,7 +23,7 @@ export interface QueuePlace {
 export interface NewJob<Data> {
   /**
    * A second job with the id of one that waits, runs, or ended within the hour, is ignored: with the event's id a
-   * second delivery of the event does no harm. Not a whole number, and without colons (BullMQ's rule).
+   * second delivery of the event does no harm. Any text.
    */
   readonly id: string;
   readonly state: JobState<Data>;
@@ -71,7 +72,7 @@ export function openJobQueue<Data>(place: QueuePlace): JobQueue<Data> {
           name,
           data: state,
           opts: {
-            jobId: id,
+            jobId: storedId(id),
             timestamp: now,
             delay: Math.max(0, state.notBefore - now),
             // The policy decides when it is enough, and the backoff strategy of the worker how long to wait.

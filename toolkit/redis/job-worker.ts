@@ -3,7 +3,7 @@
  *
  * | step (jobs/decide.ts) | BullMQ |
  * |---|---|
- * | `done` | the processor returns: completed |
+ * | `done` | when what it brought about is kept, the processor returns: completed |
  * | `wait`, an attempt was used | it throws: delayed by the backoff strategy, and BullMQ counts the attempt |
  * | `wait`, none was used | moveToDelayed and DelayedError: delayed, nothing is counted |
  * | `bury` | when the dead letter is stored, UnrecoverableError: failed |
@@ -16,11 +16,12 @@
 import { DelayedError, type Job, UnrecoverableError, Worker, type WorkerOptions } from "bullmq";
 import { type AttemptTimes, decide, type Step } from "../jobs/decide.ts";
 import { type JobState, nextAttempt } from "../jobs/job-state.ts";
-import { type JobError, type Outcome, outcomeOfThrown } from "../jobs/outcome.ts";
+import { errorOfThrown, type JobError, type Outcome, outcomeOfThrown } from "../jobs/outcome.ts";
 import type { RetryPolicy } from "../jobs/policy.ts";
 import { silent, type Telemetry } from "../telemetry/telemetry.ts";
 import { logToStderr, sparingly } from "../worker/log.ts";
 import { openRedis } from "./connect.ts";
+import { givenId } from "./job-id.ts";
 import { bullPrefix, type QueuePlace } from "./job-queue.ts";
 
 export interface JobContext {
@@ -42,6 +43,14 @@ export interface JobWorkerOptions<Data> extends QueuePlace {
   readonly policy: RetryPolicy;
   /** One attempt. What it throws counts as a retry, under the error's name as its class. May run twice: see above. */
   perform(data: Data, context: JobContext): Promise<Outcome>;
+  /**
+   * Keeps in a store of the worker's own what an attempt that was `ok` has brought about; must be idempotent. A store
+   * that is away is no fault of the job: while this throws, it alone is called again and again. No attempt is used, and
+   * none is made of what has succeeded.
+   */
+  keep?(data: Data): Promise<void>;
+  /** Of what `keep` throws: false when it will never succeed, and the job is dead. Default: all is transient. */
+  readonly isTransient?: (error: unknown) => boolean;
   /**
    * Stores a dead letter; must be idempotent. A job counts as dead when this has returned: while it throws, it is
    * called again and again, and the job is kept.
@@ -71,13 +80,15 @@ export interface JobWorker {
  * has as many as it may: with 32, the first of a herd waited for 32 round trips. So several of them fetch side by side.
  */
 const placesOfOne = 8;
-const buryAgainMs = 500;
+/** Between two calls of `bury`, or of `keep`, for a job. */
+const storeAgainMs = 500;
 const keptDoneSeconds = 3_600;
 const keptDeadSeconds = 24 * 3_600;
 
 export function startJobWorker<Data>(options: JobWorkerOptions<Data>): JobWorker {
   const { url, name, prefix, policy, log = logToStderr, lostAfterMs = 4_000 } = options;
   const { telemetry = silent, random = Math.random, maxCrashes = 10 } = options;
+  const { isTransient = () => true } = options;
   const say = sparingly(log);
   const attempted = telemetry.channel("job.attempted");
   const connection = openRedis(url, { whenAway: "wait", log });
@@ -103,6 +114,7 @@ export function startJobWorker<Data>(options: JobWorkerOptions<Data>): JobWorker
   async function process(job: Job<JobState<Data>>, token: string | undefined): Promise<void> {
     const state = job.data;
     if (state.verdict !== undefined) return await end(job, state, state.verdict, token);
+    if (state.succeeded) return await keep(job, state, token);
     // Its worker died between storing the state and moving the job.
     if (state.notBefore > Date.now()) return await putOff(job, state.notBefore, token);
     if (job.stalledCounter > maxCrashes) {
@@ -110,12 +122,31 @@ export function startJobWorker<Data>(options: JobWorkerOptions<Data>): JobWorker
       return await end(job, state, error, token);
     }
     const step = await attempt(state);
-    if (step.kind === "done") return;
+    if (step.kind === "done") return step.reason === undefined ? await keep(job, state, token) : undefined;
     await job.updateData(step.state);
     if (step.kind === "bury") return await end(job, step.state, step.error, token);
     if (!step.isAttempt) return await putOff(job, step.state.notBefore, token);
     const last = step.state.history.at(-1);
     throw new Error(`${last?.errorClass}: ${last?.message}`);
+  }
+
+  async function keep(
+    job: Job<JobState<Data>>,
+    state: JobState<Data>,
+    token: string | undefined,
+  ): Promise<void> {
+    try {
+      await options.keep?.(state.data);
+    } catch (thrown) {
+      const error = errorOfThrown(thrown);
+      if (!isTransient(thrown)) {
+        await job.updateData({ ...state, verdict: error });
+        return await end(job, state, error, token);
+      }
+      say(`${name}: a success is not kept yet: ${error.message}`);
+      if (!state.succeeded) await job.updateData({ ...state, succeeded: true });
+      return await putOff(job, Date.now() + storeAgainMs, token);
+    }
   }
 
   async function end(
@@ -125,10 +156,10 @@ export function startJobWorker<Data>(options: JobWorkerOptions<Data>): JobWorker
     token: string | undefined,
   ): Promise<never> {
     try {
-      await options.bury({ id: job.id ?? "", state, error });
+      await options.bury({ id: givenId(job.id ?? ""), state, error });
     } catch (thrown) {
       say(`${name}: a dead letter is not stored yet: ${thrown instanceof Error ? thrown.message : thrown}`);
-      return await putOff(job, Date.now() + buryAgainMs, token);
+      return await putOff(job, Date.now() + storeAgainMs, token);
     }
     throw new UnrecoverableError(`${error.errorClass}: ${error.message}`);
   }

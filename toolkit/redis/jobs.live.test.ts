@@ -148,6 +148,49 @@ describe("each outcome is one transition", () => {
     expect((await bull.getJob("a-job"))?.data.history).toMatchObject([{ errorClass: "RangeError" }]);
   });
 
+  test("a success that the worker's store is away for is kept later: it uses no attempt, and none is made again", async () => {
+    const last = { ...newJob("a-job"), failures: 3 };
+    let failures = 0;
+    const kept: string[] = [];
+    const { calls, buried } = work([ok, dead("refused", "asked again")], {
+      keep: async (data) => {
+        failures += 1;
+        if (failures < 3) throw new Error("the database is away");
+        kept.push(data);
+      },
+    });
+    await add("a-job", last);
+    await reaches("a-job", "completed");
+    expect(kept).toEqual(["a-job"]);
+    expect(calls).toMatchObject([{ attempt: 4 }]);
+    expect(buried).toEqual([]);
+    expect((await bull.getJob("a-job"))?.data).toMatchObject({ failures: 3, history: [] });
+  });
+
+  test("a success that the store will never have is a dead letter; what was cancelled is not kept at all", async () => {
+    let kept = 0;
+    const { buried } = work([ok], {
+      keep: async () => {
+        kept += 1;
+        throw new RangeError("no such amount");
+      },
+      isTransient: (error) => !(error instanceof RangeError),
+    });
+    await add("a-job");
+    await reaches("a-job", "failed");
+    expect(buried).toMatchObject([{ id: "a-job", error: { errorClass: "RangeError" } }]);
+    expect(kept).toBe(1);
+    await workers[0]?.stop();
+    work([cancel("refunded")], {
+      keep: async () => {
+        kept += 1;
+      },
+    });
+    await add("b-job");
+    await reaches("b-job", "completed");
+    expect(kept).toBe(1);
+  });
+
   test("a dead letter that cannot be stored is stored later, and nothing is tried meanwhile", async () => {
     let failures = 0;
     const kept: string[] = [];
@@ -198,6 +241,19 @@ test("a second job with the same id does nothing, while the first waits, works a
     within,
   );
   expect(calls.map(({ attempt }) => attempt)).toEqual([1, 2]);
+});
+
+test("any text is an id: the same one is the same job, and a dead letter has it as it was given", async () => {
+  const { buried } = work([dead("refused", "422")]);
+  const ids = ["123", "a:b", "a:b:c", "", "wait", "meta", "NaN", "\ud800", "\ud801", '~"a:b"', "a b\n\0"];
+  for (let i = 0; i < 2; i += 1) await queue.add(ids.map((id) => ({ id, state: newJob(id) })));
+  const areDead = async () => {
+    const { failed } = await bull.getJobCounts("failed");
+    return failed === ids.length;
+  };
+  await until("all to be dead", areDead, within);
+  expect(buried.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+  expect(await queue.count()).toEqual({ delayed: 0, waiting: 0, active: 0 });
 });
 
 test("queues of one Redis do not see each other, and one that is busy does not hold up another", async () => {

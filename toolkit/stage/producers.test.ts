@@ -77,6 +77,25 @@ test("what a queue took is delivered once and in order; it never holds more than
   );
 });
 
+test("a queue that is stopped sends what it took, as it is asked for, and takes nothing more", async () => {
+  const queue = startQueue<number>({ name: "q", capacity: 5 });
+  const { consumer, got } = taker();
+  const subscription = subscribe({ consumer, to: queue, demand: "manual" });
+  let isOver = false;
+  void consumer.done.then(() => {
+    isOver = true;
+  });
+  expect(queue.offer(upTo(5))).toBe(5);
+  queue.stop();
+  expect(queue.offer([5])).toBe(0);
+  subscription.ask(2);
+  await eventLoopTurns(2);
+  expect([got, queue.waiting, isOver]).toEqual([[0, 1], 3, false]);
+  subscription.ask(10);
+  await eventLoopTurns(2);
+  expect([got, queue.waiting, isOver]).toEqual([upTo(5), 0, true]);
+});
+
 test("a rate-limited producer sends what is allowed in each interval, and the limit can change meanwhile", async () => {
   const clock = fakeClock();
   let next = 0;

@@ -22,7 +22,8 @@ const neverDrops = { bufferSize: Number.POSITIVE_INFINITY };
 export interface Queue<Event> extends Producer<Event> {
   /**
    * Takes as many of these events as there is room for, the first ones first, and returns how many. What it did not
-   * take is the caller's: to be offered again, refused, or left where it is. Nothing is ever dropped.
+   * take is the caller's: to be offered again, refused, or left where it is. Nothing is ever dropped: what was taken
+   * before the queue was stopped is still sent, as it is asked for. After that nothing is taken.
    */
   offer(events: readonly Event[]): number;
   /** Taken, and not asked for yet. At most `capacity`. */
@@ -39,6 +40,7 @@ export function startQueue<Event>({ capacity, ...options }: QueueOptions<Event>)
   if (!(capacity >= 0)) throw new RangeError(`capacity must be at least 0, got ${capacity}`);
   const queue = new ChunkQueue<Event>();
   let wanted = 0;
+  let isStopped = false;
   // Invariant: one of `wanted` and the queue's length is 0.
   function next(): Event[] {
     const events = queue.take(wanted);
@@ -57,8 +59,14 @@ export function startQueue<Event>({ capacity, ...options }: QueueOptions<Event>)
     name: producer.name,
     outlet: producer.outlet,
     done: producer.done,
-    stop: producer.stop,
+    stop() {
+      isStopped = true;
+      // The outlet ends when somebody has taken them.
+      producer.emit(queue.take(queue.length));
+      producer.stop();
+    },
     offer(events) {
+      if (isStopped) return 0;
       const taken = Math.min(events.length, wanted + capacity - queue.length);
       if (taken <= 0) return 0;
       queue.push(events.slice(0, taken));
@@ -66,7 +74,7 @@ export function startQueue<Event>({ capacity, ...options }: QueueOptions<Event>)
       return taken;
     },
     get waiting() {
-      return queue.length;
+      return isStopped ? producer.outlet.waiting : queue.length;
     },
   };
 }

@@ -34,7 +34,7 @@ export interface Events {
     waitMs: number;
     error: unknown;
   };
-  /** The failed handler threw, and is called again after `waitMs`. */
+  /** The failed handler threw, and is called again after `waitMs`; at once, with one half and the other, where that is 0. */
   "failed-handler.failed": {
     pipeline: string;
     messages: number;
