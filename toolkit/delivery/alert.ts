@@ -109,7 +109,11 @@ async function tell(options: AlertOptions): Promise<void> {
     const state = await untold(db);
     if (state?.alert_id == null) return;
     await post(await alertOf(options, state, state.alert_id));
-    await db.query("UPDATE dead_letter_alerts SET notified = true WHERE name = $1", [name]);
+    // Only what was told: had the lock gone with its connection, another monitor may have gone on.
+    await db.query(
+      "UPDATE dead_letter_alerts SET notified = true WHERE name = $1 AND alert_id = $2 AND firing = $3",
+      [name, state.alert_id, state.firing],
+    );
   });
 }
 

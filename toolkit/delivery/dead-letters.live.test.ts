@@ -303,6 +303,30 @@ test("while a webhook takes its time no transaction is open, and no other monito
   expect(posted).toMatchObject([{ status: "firing" }]);
 });
 
+test("a monitor that loses its lock while it posts does not take a later change for told", async () => {
+  const { db } = place();
+  const posted: Alert[] = [];
+  const post = async (alert: Alert) => void posted.push(alert);
+  const options = { db, threshold: 1, windowMs: 60_000, runbook: "here", onError: () => undefined };
+  const over = { ...options, windowMs: 0 };
+  await bury(db, [letter(1, null)]);
+  await lookOnce({
+    ...options,
+    async post(alert) {
+      await post(alert);
+      await db.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+      );
+      await lookOnce({ ...options, post });
+      const fails = lookOnce({ ...over, post: () => Promise.reject(new Error("no answer")) });
+      await expect(fails).rejects.toThrow("no answer");
+    },
+  });
+  await lookOnce({ ...over, post });
+  expect(posted.map(({ status }) => status)).toEqual(["firing", "firing", "resolved"]);
+  expect(posted[1]?.id).toBe(posted[0]?.id);
+});
+
 test("a letter whose retries took longer than the alert's window counts when it is buried", async () => {
   const { db } = place();
   const posted: Alert[] = [];
