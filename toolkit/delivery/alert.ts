@@ -6,7 +6,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { openPoster } from "../http/poster.ts";
-import { type Database, inTransaction, underSessionLock } from "../postgres/open.ts";
+import { type Database, inTransaction } from "../postgres/open.ts";
+import { underSessionLock } from "../postgres/session-lock.ts";
 
 /** What is posted to the webhook as JSON. The same `id` may come twice after a crash; it is the same alert. */
 export interface Alert {

@@ -11,6 +11,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { isRefusal } from "../kafka/errors.ts";
 import { type Database, inTransaction } from "../postgres/open.ts";
+import { underSessionLock } from "../postgres/session-lock.ts";
 import { storableText } from "../postgres/text.ts";
 import { messageOf } from "../worker/log.ts";
 import { replayHeaders } from "./dead-letters.ts";
@@ -59,7 +60,7 @@ interface Marked {
 
 const columns = `id::text, topic, key, coalesce(edited_value, value) AS value, headers,
   replay_count AS "replayCount", dedupe_key AS "dedupeKey"`;
-const lockKey = "hashtextextended('sluice: replay of dead letters', 0)";
+const lockName = "sluice: replay of dead letters";
 const lockWithinMs = 10_000;
 /** Letters marked and published at once; payloads may be large. */
 const maxBatch = 50;
@@ -226,31 +227,9 @@ function outgoing(letter: Marked, dedupeKeyOf = ({ dedupeKey }: Marked) => dedup
   return { topic: letter.topic, key: letter.key, value: letter.value, headers };
 }
 
-/** The lock of one that was killed is free as soon as the server has noticed. */
+/** Of several replays one runs at a time. */
 async function withLock<Result>(db: Database, work: () => Promise<Result>): Promise<Result> {
-  const connection = await db.connect();
-  let broken: Error | undefined;
-  try {
-    const deadline = performance.now() + lockWithinMs;
-    for (;;) {
-      const { rows } = await connection.query<{ got: boolean }>(
-        `SELECT pg_try_advisory_lock(${lockKey}) AS got`,
-      );
-      if (rows[0]?.got === true) break;
-      if (performance.now() > deadline) {
-        throw new Error(`another replay is running: waited ${lockWithinMs} ms for its end`);
-      }
-      await delay(100);
-    }
-    try {
-      return await work();
-    } finally {
-      // The lock of a lost connection has gone with it; what was replayed is told all the same.
-      await connection.query(`SELECT pg_advisory_unlock(${lockKey})`).catch((cause: Error) => {
-        broken = cause;
-      });
-    }
-  } finally {
-    connection.release(broken);
-  }
+  const done = await underSessionLock(db, lockName, work, lockWithinMs);
+  if (done === undefined) throw new Error(`another replay is running: waited ${lockWithinMs} ms for its end`);
+  return done.result;
 }

@@ -73,32 +73,3 @@ export async function inTransaction<Result>(
     connection.release(broken);
   }
 }
-
-/**
- * Runs `work` while this session holds the lock of that name; not at all when another session holds it. No transaction
- * is open meanwhile, so `work` may wait for somebody else, and the lock goes with its process when that dies. It keeps
- * a connection of the pool.
- */
-export async function underSessionLock(db: Database, name: string, work: () => Promise<void>): Promise<void> {
-  const connection = await db.connect();
-  let broken: Error | undefined;
-  try {
-    const { rows } = await connection.query<{ taken: boolean }>(
-      "SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS taken",
-      [name],
-    );
-    if (rows[0]?.taken !== true) return;
-    try {
-      await work();
-    } finally {
-      await connection
-        .query("SELECT pg_advisory_unlock(hashtextextended($1, 0))", [name])
-        .catch((cause: Error) => {
-          // The lock ends with its connection.
-          broken = cause;
-        });
-    }
-  } finally {
-    connection.release(broken);
-  }
-}
