@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { healthyRecord } from "../verdict/testing.ts";
 import { readRecord, recordFile, writeRecord } from "./file.ts";
+import { recordVersion } from "./record.ts";
 
 let folder = "";
 beforeEach(async () => {
@@ -29,7 +30,9 @@ test("a record cut short is said to be no JSON", async () => {
 
 test("a record of another version is refused by its version, before anything else", async () => {
   await writeFile(recordFile(folder), JSON.stringify({ version: 99 }));
-  await expect(readRecord(folder)).rejects.toThrow("has record version 99; this Sluice reads version 1");
+  await expect(readRecord(folder)).rejects.toThrow(
+    `has record version 99; this Sluice reads version ${recordVersion}`,
+  );
 });
 
 test("an edited record is refused with the path of the first wrong part", async () => {

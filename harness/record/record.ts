@@ -6,8 +6,13 @@
  */
 import { z } from "zod";
 
-/** Raised when the shape changes; a reader refuses what it does not know. */
-export const recordVersion = 1;
+/**
+ * Raised when the shape changes, or what a lab makes of it: the plan of a load, the form of a column. A reader refuses
+ * what it does not know.
+ *
+ * 2: `edge` begins with a warm-up; kept values are read as length and MD5.
+ */
+export const recordVersion = 2;
 
 const ms = z.number();
 const count = z.number().int().nonnegative();
