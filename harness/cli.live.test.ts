@@ -133,6 +133,7 @@ test("a command that does not exist gives exit code 3 and names it", async () =>
 test.each([
   [["--subject", "nobody"], 'there is no subject "nobody"'],
   [["--profile", "slow"], "Allowed choices are quick, full"],
+  [["--watch", "--", "python3", "-m", "worker"], "-- python3 worker.py"],
 ])("bad usage %j gives exit code 3 and the way out, before anything is started", async (args, text) => {
   const { code, stderr } = await sluiceOnServers(...args);
   expect(code).toBe(3);
