@@ -42,7 +42,7 @@ export async function createPlace(stack: Stack, lab: Lab, runId: string): Promis
     if (stack.lasts) {
       await Promise.allSettled([
         removeFromKafka(admin, groupId, [topic, warmUpTopic]),
-        database?.end().finally(() => dropDatabase(stack, databaseName)),
+        Promise.resolve(database?.end()).finally(() => dropDatabase(stack, databaseName)),
       ]);
     }
     await Promise.allSettled([database?.end(), admin.disconnect()]);
@@ -89,8 +89,13 @@ async function removeFromKafka(admin: Admin, groupId: string, topics: string[]):
 async function createDatabase(stack: Stack, lab: Lab, name: string): Promise<pg.Client> {
   await asAdministrator(stack, `CREATE DATABASE ${pg.escapeIdentifier(name)}`);
   const client = await connectProbe(withDatabase(stack.direct.databaseUrl, name));
-  await client.query(await readFile(new URL("./schema.sql", lab.home), "utf8"));
-  return client;
+  try {
+    await client.query(await readFile(new URL("./schema.sql", lab.home), "utf8"));
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
+  }
 }
 
 const dropDatabase = (stack: Stack, name: string) =>

@@ -28,9 +28,14 @@ export interface TableReader {
 export async function connectProbe(databaseUrl: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: "sluice-probe" });
   client.on("error", () => undefined);
-  await client.connect();
-  await client.query("SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET statement_timeout = 20000");
-  return client;
+  try {
+    await client.connect();
+    await client.query("SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET statement_timeout = 20000");
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
+  }
 }
 
 /** Whether commit times are kept (`track_commit_timestamp`). */
