@@ -5,6 +5,8 @@ import type { Row } from "../record/tables.ts";
 
 /** Pages read again at each look: rows of transactions that began earlier and ended later lie there. */
 const lookBackPages = 16;
+/** What a worker wrote may be of any length; of text that is longer than any expected, so many characters are read. */
+const longestText = 100_000;
 /** Text no key column contains; the separator of record/tables.ts. */
 const separatorSql = "U&'\\001f'";
 
@@ -93,7 +95,7 @@ export function tableReader(client: pg.Client, table: LabTable, commitTimes: boo
       return rows.map(([rowKey, at]) => ({ key: rowKey, committedEpochMs: at }));
     },
     async readAll(startedAt) {
-      const columns = table.columns.map(({ sql }) => `(${sql})::text`).join(", ");
+      const columns = table.columns.map(textOf).join(", ");
       const { rows } = await client.query<(string | null)[]>({
         text: `SELECT ${columns}, (${committed})::text FROM ${name}`,
         rowMode: "array",
@@ -112,7 +114,9 @@ export function tableReader(client: pg.Client, table: LabTable, commitTimes: boo
 function sqlOf(table: LabTable, column: string): string {
   const found = table.columns.find((one) => one.name === column);
   if (found === undefined) throw new RangeError(`table ${table.name} has no column ${column}`);
-  return `(${found.sql})::text`;
+  return textOf(found);
 }
+
+const textOf = ({ sql }: LabTable["columns"][number]): string => `left((${sql})::text, ${longestText})`;
 
 const roundTo = (value: number) => Math.round(value * 10) / 10;
