@@ -173,7 +173,7 @@ export async function measure(run: Measuring): Promise<RunRecord> {
         workers,
         admin: place.admin,
         topic: place.topic,
-        groupId: place.groupId,
+        groupId: place.replayGroupId,
         endOffsets: ends,
         withinMs: scenario.replay.withinMs,
         readTables: tablesNow,
