@@ -157,6 +157,18 @@ describe("outcome and lossless", () => {
     expect(of("outcome").offending?.[0]).toContain("has 1 rows in effects and 1 in letters");
   });
 
+  test("an effect with another amount than its event's fails", () => {
+    const { of, not } = judged({}, (record) => {
+      const effects = record.tables[0];
+      const message = effects?.asSent.shift() ?? -1;
+      effects?.asSentCommittedMs.shift();
+      const { eventId = null } = readEvidence(record, backoffTestLab).message(message).event ?? {};
+      effects?.others.push({ values: [eventId, "1"], committedMs: 1 });
+    });
+    expect(not("pass")).toEqual(["outcome"]);
+    expect(of("outcome").offending?.[0]).toContain('has amount_cents = "1" instead of');
+  });
+
   test("a dead letter needs its bytes and one entry an attempt", () => {
     const spoilt = (at: number, value: string | null) =>
       judged({}, (record) => {

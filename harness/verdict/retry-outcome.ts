@@ -2,7 +2,7 @@
 import type { Criterion } from "../lab.ts";
 import type { Fault } from "../record/record.ts";
 import type { AttributedRow } from "../record/tables.ts";
-import { describe, seconds } from "./delivery.ts";
+import { changedRows, describe, seconds } from "./delivery.ts";
 import type { Evidence } from "./evidence.ts";
 import { timerAllowanceMs } from "./host.ts";
 import { type Chain, isRetryable, isUndisturbedChain, retriesOf, type Wait } from "./retries.ts";
@@ -25,7 +25,7 @@ export function outcome(tables: OutcomeTables): Criterion {
   return {
     id: "outcome",
     claim:
-      "Every event ended as an effect or as a dead letter, never as both, and every dead letter has its bytes and its attempts.",
+      "Every event ended as an effect or as a dead letter, never as both; every effect is the event's, and every dead letter has its bytes and its attempts.",
     judge(evidence): Finding {
       const { policy } = retriesOf(evidence);
       const effects = evidence.table(tables.effects);
@@ -66,6 +66,7 @@ export function outcome(tables: OutcomeTables): Criterion {
         const least = chain?.redelivered === true ? 1 : calls - (chain?.unsettled ?? 0);
         return historyProblem(cell(tables.historyColumn), least, calls);
       }
+      wrong.push(...changedRows(evidence, tables.effects).map(({ text }) => text));
       const strangers = letters.foreign.length + effects.foreign.length;
       const base = {
         measured: wrong.length + strangers,

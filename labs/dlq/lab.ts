@@ -2,7 +2,7 @@
 import { digestOf, digestSql, keySql } from "../../harness/digest.ts";
 import type { Lab, LabTable, Scenario } from "../../harness/lab.ts";
 import type { PlannedMessage, SentMessage } from "../../harness/load/messages.ts";
-import { lossless } from "../../harness/verdict/delivery.ts";
+import { losslessAndIntact } from "../../harness/verdict/delivery.ts";
 import { depthChart, dispositionChart, latencyChart } from "./charts.ts";
 import { alert } from "./criteria-alert.ts";
 import { eachPoisonOnce, forensics, noHeadOfLine } from "./criteria-letters.ts";
@@ -163,7 +163,7 @@ const lab: Lab = {
   },
   tables: [payments, letters],
   criteria: [
-    lossless,
+    losslessAndIntact("payments"),
     eachPoisonOnce,
     forensics,
     noHeadOfLine,
