@@ -48,6 +48,18 @@ describe("cadence", () => {
     expect(of("cadence").offending?.[0]).toMatch(/waited \d ms after attempt 1 .* was to wait 60 to/);
   });
 
+  test("a wait that a late gateway saw shortened is not too short; one it saw in time is", () => {
+    const withLeavesLate = (endLateMs: number) =>
+      judged({}, (record) => {
+        const attempts = record.arms?.[0]?.record.gateway?.attempts;
+        if (attempts?.leftMs === undefined) throw new Error("nobody left");
+        attempts.leftMs = attempts.leftMs.map((at) => (at === null ? null : at + 100));
+        attempts.endLateMs = attempts.leftMs.map((at) => (at === null ? 0 : endLateMs));
+      }).of("cadence");
+    expect(withLeavesLate(100).verdict).toBe("pass");
+    expect(withLeavesLate(80)).toMatchObject({ verdict: "fail", inexcusable: true });
+  });
+
   test("a wait that is too long fails on a fit host, and decides nothing on another", () => {
     expect(judged({ lateMs: 400 }).of("cadence").verdict).toBe("fail");
     expect(judged({ lateMs: 400 }, unfit).of("cadence").verdict).toBe("unknown");

@@ -5,12 +5,11 @@ import type { AttributedRow } from "../record/tables.ts";
 import { changedRows, describe, seconds } from "./delivery.ts";
 import type { Evidence } from "./evidence.ts";
 import { timerAllowanceMs } from "./host.ts";
-import { type Chain, isRetryable, isUndisturbedChain, retriesOf, type Wait } from "./retries.ts";
+import { type Chain, isRetryable, isTooShort, isUndisturbedChain, retriesOf, type Wait } from "./retries.ts";
 import type { Finding } from "./verdict.ts";
 
 const shown = 5;
 const lateByMs = 150;
-const clockMs = 5;
 
 export interface OutcomeTables {
   readonly effects: string;
@@ -176,7 +175,6 @@ export function survivalOf(evidence: Evidence): Survival[] {
     const following = waiting.flatMap(({ chain, attempt }) =>
       (byMessage.get(chain.message) ?? []).filter((wait) => wait.attempt > attempt),
     );
-    const isEarly = ({ waitMs, leastMs }: Wait) => waitMs < leastMs - clockMs;
     // Another fault may have come before its time.
     const clearMs = (wait: Wait) =>
       Math.max(
@@ -187,9 +185,9 @@ export function survivalOf(evidence: Evidence): Survival[] {
       fault,
       waiting: waiting.length,
       lost: waiting.filter(({ chain, attempt }) => chain.calls.length <= attempt),
-      early: crossing.filter(isEarly),
+      early: crossing.filter(isTooShort),
       late: crossing.filter((wait) => wait.toMs > clearMs(wait) + allowance),
-      recounted: following.filter(isEarly),
+      recounted: following.filter(isTooShort),
       kept: keptBack(evidence, fault),
     };
   });
