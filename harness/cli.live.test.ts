@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Kafka } from "kafkajs";
 import pg from "pg";
 import { afterAll, describe, expect, test } from "vitest";
 import { descendantsOf, processTable } from "./probe/processes.ts";
@@ -43,6 +44,13 @@ async function databases(): Promise<string[]> {
   );
   await client.end();
   return rows.map(({ datname }) => datname);
+}
+
+async function groups(): Promise<string[]> {
+  const admin = new Kafka({ brokers: (await sharedStack()).direct.kafkaBrokers.split(",") }).admin();
+  await admin.connect();
+  const { groups: known } = await admin.listGroups().finally(() => admin.disconnect());
+  return known.map(({ groupId }) => groupId).sort();
 }
 
 function start(
@@ -133,6 +141,7 @@ test("a command that does not exist gives exit code 3 and names it", async () =>
 test.each([
   [["--subject", "nobody"], 'there is no subject "nobody"'],
   [["--profile", "slow"], "Allowed choices are quick, full"],
+  [["--watch", "--", "python3", "-m", "worker"], "-- python3 worker.py"],
 ])("bad usage %j gives exit code 3 and the way out, before anything is started", async (args, text) => {
   const { code, stderr } = await sluiceOnServers(...args);
   expect(code).toBe(3);
@@ -165,7 +174,7 @@ describe("nothing is left running", () => {
   });
 
   test("by Ctrl-C while the worker is dead, nor anything on servers that it found", async () => {
-    const before = await databases();
+    const before = [await databases(), await groups()];
     const { child, stderr, ended } = start(await servers(), ["--seed", "5"]);
     await said("SIGKILL", stderr);
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -173,7 +182,7 @@ describe("nothing is left running", () => {
     child.kill("SIGINT");
     expect((await ended).code).toBe(130);
     expect(await left(ours)).toEqual([]);
-    expect(await databases()).toEqual(before);
+    expect([await databases(), await groups()]).toEqual(before);
   });
 
   test("by a harness that was killed, once the next one has started; nor by that one after Ctrl-C in mid-load", async () => {

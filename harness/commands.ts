@@ -8,7 +8,7 @@ import type { CommandLine, LabOptions } from "./options.ts";
 import { readRecord } from "./record/file.ts";
 import { openStack } from "./stack/choose.ts";
 import type { Stack } from "./stack/stack.ts";
-import { resolveSubject, type Subject } from "./subject/resolve.ts";
+import { assertWatchable, resolveSubject, type Subject } from "./subject/resolve.ts";
 import { describeVerdict, headline, type Terminal } from "./terminal.ts";
 import type { RunVerdict, Verdict } from "./verdict/verdict.ts";
 
@@ -89,6 +89,7 @@ async function commandLab(name: string, session: Session): Promise<number> {
   const { options, terminal } = session;
   const lab = await loadLab(name);
   const subject = resolveSubject(lab.home, options.subject, options.command);
+  if (options.watch) assertWatchable(subject);
   const stack = await open(session, [lab]);
   try {
     for (let seed = options.seed; ; seed += 1) {

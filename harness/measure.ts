@@ -85,7 +85,17 @@ export async function measure(run: Measuring): Promise<RunRecord> {
     onProgress,
   });
   const group = startGroupProbe(place.admin, place.groupId, now);
-  const watches = await startWatches(lab.watches ?? [], place.databaseUrl, now);
+  const endProbes = async (): Promise<RunRecord["host"]["duringRun"]> => {
+    await Promise.all([probe.stop(), group.stop()]);
+    load.stop();
+    return await watch.end();
+  };
+  const watches = await startWatches(lab.watches ?? [], place.databaseUrl, now).catch(
+    async (error: unknown) => {
+      await endProbes();
+      throw error;
+    },
+  );
   const stop = AbortSignal.any([run.signal, run.lost]);
   const faults: Fault[] = [];
   let drained = false;
@@ -96,6 +106,7 @@ export async function measure(run: Measuring): Promise<RunRecord> {
   let operation: RunRecord["operation"];
   let replay: RunRecord["replay"];
   let watched: RunRecord["watches"];
+  let duringRun: RunRecord["host"]["duringRun"];
   const tablesNow = () => readTables(readers, locators, messages, probe, startedAt + clockSkewMs);
   try {
     const broken = breakThings(
@@ -162,7 +173,7 @@ export async function measure(run: Measuring): Promise<RunRecord> {
         workers,
         admin: place.admin,
         topic: place.topic,
-        groupId: place.groupId,
+        groupId: place.replayGroupId,
         endOffsets: ends,
         withinMs: scenario.replay.withinMs,
         readTables: tablesNow,
@@ -172,11 +183,10 @@ export async function measure(run: Measuring): Promise<RunRecord> {
     }
   } finally {
     watched = await watches.end();
-    await Promise.all([probe.stop(), group.stop()]);
-    load.stop();
+    duringRun = await endProbes();
   }
   await probe.look();
-  const host = { ...describeHost(), calibration: run.calibration, duringRun: await watch.end() };
+  const host = { ...describeHost(), calibration: run.calibration, duringRun };
   ends ??= await endOffsets(place.admin, place.topic, lab.partitions);
   tables ??= await tablesNow();
   return {

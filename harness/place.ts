@@ -6,12 +6,19 @@ import type { Lab } from "./lab.ts";
 import { connectProbe } from "./probe/tables.ts";
 import type { Stack } from "./stack/stack.ts";
 import { createTopics } from "./topics.ts";
+import { until } from "./until.ts";
+
+/** Longer than the session of a worker that was killed: until its end the group has a member. */
+const groupsEmptyWithinMs = 5_000;
+const keysAtOnce = 1_000;
 
 export interface Place {
   readonly topic: string;
   /** What the broker is warmed up with goes there; workers do not know it. */
   readonly warmUpTopic: string;
   readonly groupId: string;
+  /** Of those who read the topic once more, where a scenario has that. */
+  readonly replayGroupId: string;
   readonly redisPrefix: string;
   /** For the harness, and for workers. */
   readonly databaseUrl: string;
@@ -19,7 +26,7 @@ export interface Place {
   readonly admin: Admin;
   /** The probes' own connection to the run's database. */
   readonly database: pg.Client;
-  /** Removes topics, group and database again. Never throws: what it cannot remove it leaves. */
+  /** Removes topics, groups, database and Redis keys again. Never throws: what it cannot remove it leaves. */
   remove(): Promise<void>;
 }
 
@@ -29,6 +36,8 @@ export async function createPlace(stack: Stack, lab: Lab, runId: string): Promis
   const topic = `${lab.name}-${runId}`;
   const warmUpTopic = `warm-up-${runId}`;
   const groupId = `${lab.name}-${runId}`;
+  const replayGroupId = `${groupId}-replay`;
+  const redisPrefix = `${runId}:`;
   const kafka = new Kafka({
     clientId: "sluice-harness",
     brokers: stack.direct.kafkaBrokers.split(","),
@@ -41,8 +50,12 @@ export async function createPlace(stack: Stack, lab: Lab, runId: string): Promis
     // A stack that was started for this is thrown away as a whole; one that stays is left as it was found.
     if (stack.lasts) {
       await Promise.allSettled([
-        removeFromKafka(admin, groupId, [topic, warmUpTopic]),
-        database?.end().finally(() => dropDatabase(stack, databaseName)),
+        // The topics last: the client asks for them whenever it asks for anything.
+        deleteGroups(admin, [groupId, replayGroupId])
+          .catch(() => undefined)
+          .then(() => admin.deleteTopics({ topics: [topic, warmUpTopic], timeout: 5_000 })),
+        deleteKeys(stack, redisPrefix),
+        Promise.resolve(database?.end()).finally(() => dropDatabase(stack, databaseName)),
       ]);
     }
     await Promise.allSettled([database?.end(), admin.disconnect()]);
@@ -70,7 +83,8 @@ export async function createPlace(stack: Stack, lab: Lab, runId: string): Promis
     topic,
     warmUpTopic,
     groupId,
-    redisPrefix: `${runId}:`,
+    replayGroupId,
+    redisPrefix,
     databaseUrl: withDatabase(stack.direct.databaseUrl, databaseName),
     workerDatabaseUrl: withDatabase(stack.worker.databaseUrl, databaseName),
     admin,
@@ -79,18 +93,48 @@ export async function createPlace(stack: Stack, lab: Lab, runId: string): Promis
   };
 }
 
-async function removeFromKafka(admin: Admin, groupId: string, topics: string[]): Promise<void> {
+async function deleteGroups(admin: Admin, ours: readonly string[]): Promise<void> {
   // A group that never had a member is unknown to the broker, and the client would ask for it again and again.
-  const { groups } = await admin.listGroups();
-  if (groups.some((group) => group.groupId === groupId)) await admin.deleteGroups([groupId]);
-  await admin.deleteTopics({ topics, timeout: 5_000 });
+  const known = async (): Promise<string[]> =>
+    (await admin.listGroups()).groups.map(({ groupId }) => groupId).filter((one) => ours.includes(one));
+  await until(
+    "the groups to be empty",
+    async () => {
+      const groups = await known();
+      if (groups.length > 0) await admin.deleteGroups(groups);
+      return true;
+    },
+    { timeoutMs: groupsEmptyWithinMs, everyMs: 250 },
+  );
+}
+
+/** @param prefix without a character that stands for others in a pattern of Redis */
+async function deleteKeys(stack: Stack, prefix: string): Promise<void> {
+  const { Redis } = await import("ioredis");
+  const client = new Redis(stack.direct.redisUrl, { maxRetriesPerRequest: 1, retryStrategy: () => null });
+  client.on("error", () => undefined);
+  try {
+    let cursor = "0";
+    do {
+      const [next, keys] = await client.scan(cursor, "MATCH", `${prefix}*`, "COUNT", keysAtOnce);
+      if (keys.length > 0) await client.unlink(...keys);
+      cursor = next;
+    } while (cursor !== "0");
+  } finally {
+    client.disconnect();
+  }
 }
 
 async function createDatabase(stack: Stack, lab: Lab, name: string): Promise<pg.Client> {
   await asAdministrator(stack, `CREATE DATABASE ${pg.escapeIdentifier(name)}`);
   const client = await connectProbe(withDatabase(stack.direct.databaseUrl, name));
-  await client.query(await readFile(new URL("./schema.sql", lab.home), "utf8"));
-  return client;
+  try {
+    await client.query(await readFile(new URL("./schema.sql", lab.home), "utf8"));
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
+  }
 }
 
 const dropDatabase = (stack: Stack, name: string) =>

@@ -11,6 +11,7 @@ export interface ReplayOptions {
   readonly workers: number;
   readonly admin: Admin;
   readonly topic: string;
+  /** Of the second group. */
   readonly groupId: string;
   /** Of each partition. */
   readonly endOffsets: readonly number[];
@@ -22,8 +23,7 @@ export interface ReplayOptions {
 
 /** Starts the workers, waits until their group has committed all, ends them, and reads the tables. */
 export async function replayTopic(options: ReplayOptions): Promise<ReplayRecord> {
-  const { crew, admin, topic, endOffsets, now, signal } = options;
-  const groupId = `${options.groupId}-replay`;
+  const { crew, admin, topic, groupId, endOffsets, now, signal } = options;
   const startMs = now();
   await Promise.all(Array.from({ length: options.workers }, () => crew.start({ KAFKA_GROUP_ID: groupId })));
   const drained = await until(

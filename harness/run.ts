@@ -19,7 +19,7 @@ import { stopAtExit } from "./stack/shutdown.ts";
 import type { Stack } from "./stack/stack.ts";
 import { workerEnvironment } from "./subject/contract.ts";
 import { type Crew, createCrew } from "./subject/crew.ts";
-import { openWorkerBook } from "./subject/remember.ts";
+import { openWorkerBook, type WorkerBook } from "./subject/remember.ts";
 import { until } from "./until.ts";
 
 const readyWithinMs = 30_000;
@@ -28,16 +28,74 @@ const readyWithinMs = 30_000;
  * @throws CannotRun when the worker never became ready
  * @throws Interrupted when the harness is being stopped; nothing is left running then either
  */
-export async function run(options: RunOptions): Promise<RunRecord> {
-  const { lab, scenario, stack, onProgress } = options;
-  mkdirSync(options.folder, { recursive: true });
-  onProgress({ step: "place" });
-  const place = await createPlace(stack, lab, runIdOf(options));
-  const lost = new AbortController();
+export function run(options: RunOptions): Promise<RunRecord> {
   const interrupted = new AbortController();
-  const signal = interrupted.signal;
-  const book = await openWorkerBook((event) => onProgress({ step: "place", event }));
-  const webhook = await openWebhook();
+  const over = new AbortController();
+  const working = surrounded(options, interrupted.signal, over);
+  const forget = stopAtExit({
+    name: "the run",
+    stop: async () => {
+      interrupted.abort(new Interrupted());
+      await working.catch(() => undefined);
+    },
+    stopNow: () => over.abort(),
+  });
+  return working.finally(forget);
+}
+
+/** What is there before the first process of a run, and after its last. */
+interface Surroundings {
+  readonly place: Place;
+  readonly book: WorkerBook;
+  readonly webhook: Webhook;
+  close(): Promise<void>;
+}
+
+async function surrounded(
+  options: RunOptions,
+  signal: AbortSignal,
+  over: AbortController,
+): Promise<RunRecord> {
+  mkdirSync(options.folder, { recursive: true });
+  options.onProgress({ step: "place" });
+  const surroundings = await openSurroundings(options);
+  try {
+    return await prepareAndMeasure(options, surroundings, signal, over);
+  } finally {
+    await surroundings.close();
+  }
+}
+
+/** All or nothing: where one cannot be opened, those before it are closed. */
+async function openSurroundings(options: RunOptions): Promise<Surroundings> {
+  const place = await createPlace(options.stack, options.lab, runIdOf(options));
+  let book: WorkerBook | undefined;
+  try {
+    book = await openWorkerBook((event) => options.onProgress({ step: "place", event }));
+    const webhook = await openWebhook();
+    const close = async (): Promise<void> => {
+      webhook.close();
+      await Promise.all([place.remove(), book?.close()]);
+    };
+    return { place, book, webhook, close };
+  } catch (error) {
+    await Promise.allSettled([place.remove(), book?.close()]);
+    throw error;
+  }
+}
+
+/**
+ * @param signal aborted when the harness is being stopped
+ * @param over aborted when the run has ended, and before that by whoever wants its processes gone at once
+ */
+async function prepareAndMeasure(
+  options: RunOptions,
+  { place, book, webhook }: Surroundings,
+  signal: AbortSignal,
+  over: AbortController,
+): Promise<RunRecord> {
+  const { lab, scenario, stack, onProgress } = options;
+  const lost = new AbortController();
   let gateway: AttachedGateway | undefined;
   const environment = (workerId: string): Record<string, string> =>
     environmentOf(place, stack, scenario, gateway, webhook, workerId);
@@ -49,70 +107,51 @@ export async function run(options: RunOptions): Promise<RunRecord> {
     environment,
     onUnplannedExit: () => lost.abort(new Error("the worker ended by itself")),
   });
+  over.signal.addEventListener("abort", () => crew.killNow(), { once: true });
   const kafkaLink = stack.link("kafka");
   // Before the first worker opens a connection.
   const fetches = kafkaLink && watchFetches(kafkaLink, place.topic);
-  const over = new AbortController();
   let preparing: Promise<RunningLoad> | undefined;
-  const work = async (): Promise<RunRecord> => {
-    try {
-      const calibration = options.calibration ?? (await calibrate());
-      signal.throwIfAborted();
-      onProgress({ step: "worker" });
-      const order = {
-        brokers: stack.direct.kafkaBrokers,
-        topic: place.topic,
-        warmUpTopic: place.warmUpTopic,
-        partitions: lab.partitions,
-        seed: options.seed,
-        load: scenario.load,
-      };
-      preparing = prepareLoad(order, over.signal, () => onProgress({ step: "warm-up" }));
-      // Awaited below; it may fail while the gateway starts.
-      preparing.catch(() => undefined);
-      gateway = await attachGateway(scenario, options.seed, lab.partitions, over.signal);
-      signal.throwIfAborted();
-      const { workers = 1 } = scenario;
-      await Promise.all(Array.from({ length: workers }, () => crew.start()));
-      const [load] = await Promise.all([
-        preparing,
-        awaitReady(crew, place, lab, workers, signal, lost.signal),
-      ]);
-      return await measure({
-        ...options,
-        place,
-        crew,
-        load,
-        gateway: await gateway?.calibrated(),
-        fetches,
-        webhook,
-        book,
-        environment,
-        lost: lost.signal,
-        signal,
-        calibration,
-      });
-    } finally {
-      over.abort();
-      webhook.close();
-      fetches?.end();
-      await Promise.all([crew.killAll(), preparing?.then((load) => load.close()).catch(() => undefined)]);
-      await Promise.all([place.remove(), book.close()]);
-    }
-  };
-  const working = work();
-  const forget = stopAtExit({
-    name: "the run",
-    stop: async () => {
-      interrupted.abort(new Interrupted());
-      await working.catch(() => undefined);
-    },
-    stopNow: () => {
-      crew.killNow();
-      over.abort();
-    },
-  });
-  return working.finally(forget);
+  try {
+    signal.throwIfAborted();
+    const calibration = options.calibration ?? (await calibrate());
+    signal.throwIfAborted();
+    onProgress({ step: "worker" });
+    const order = {
+      brokers: stack.direct.kafkaBrokers,
+      topic: place.topic,
+      warmUpTopic: place.warmUpTopic,
+      partitions: lab.partitions,
+      seed: options.seed,
+      load: scenario.load,
+    };
+    preparing = prepareLoad(order, over.signal, () => onProgress({ step: "warm-up" }));
+    // Awaited below; it may fail while the gateway starts.
+    preparing.catch(() => undefined);
+    gateway = await attachGateway(scenario, options.seed, lab.partitions, over.signal);
+    signal.throwIfAborted();
+    const { workers = 1 } = scenario;
+    await Promise.all(Array.from({ length: workers }, () => crew.start()));
+    const [load] = await Promise.all([preparing, awaitReady(crew, place, lab, workers, signal, lost.signal)]);
+    return await measure({
+      ...options,
+      place,
+      crew,
+      load,
+      gateway: await gateway?.calibrated(),
+      fetches,
+      webhook,
+      book,
+      environment,
+      lost: lost.signal,
+      signal,
+      calibration,
+    });
+  } finally {
+    over.abort();
+    fetches?.end();
+    await Promise.all([crew.killAll(), preparing?.then((load) => load.close()).catch(() => undefined)]);
+  }
 }
 
 async function awaitReady(

@@ -101,6 +101,7 @@ export function attribute(
       arrivedMs: Array.from(attempts.arrivedMs, round),
       answeredMs: Array.from(attempts.answeredMs, orNull),
       leftMs: Array.from(attempts.leftMs, orNull),
+      endLateMs: Array.from(attempts.endLateMs, round),
       status: [...attempts.status],
       open: [...attempts.open],
     },

@@ -1,6 +1,8 @@
+import { readFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { afterEach, describe, expect, test } from "vitest";
-import { until } from "../until.ts";
+import { descendantsOf, processTable } from "../probe/processes.ts";
+import { pauseFor, until } from "../until.ts";
 import { attribute } from "./attach.ts";
 import { type RunningGateway, startGateway } from "./gateway.ts";
 import { measureCallOverhead } from "./overhead.ts";
@@ -136,6 +138,43 @@ test("a caller that goes away frees its place, and its call has no answer", asyn
   expect([...status]).toEqual([0]);
 });
 
+/** The gateways of this process, frozen and thawed. */
+async function signalGateways(signal: "SIGSTOP" | "SIGCONT"): Promise<void> {
+  for (const pid of descendantsOf(await processTable(), [process.pid])) {
+    const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    if (command.includes("gateway/service")) process.kill(pid, signal);
+  }
+}
+
+test.runIf(process.platform === "linux")(
+  "a gateway that was held up when a caller left says how much earlier that may have been",
+  async () => {
+    gateway = await startGateway({ seed: 1, steps: [{ startMs: 0, workMs: 5_000 }] });
+    const startedAt = Date.now();
+    gateway.start(startedAt);
+    const calls = ["early", "late"].map((id) => {
+      const call = request(`${gateway?.url}/payments/${id}`, { method: "POST" });
+      call.on("error", () => undefined).end("{}");
+      return call;
+    });
+    const { counters } = gateway;
+    await until("the calls to be open", () => counters().open === 2, { timeoutMs: 2_000 });
+    calls[0]?.destroy();
+    await until("one to have left", () => counters().open === 1, { timeoutMs: 2_000 });
+    await signalGateways("SIGSTOP");
+    calls[1]?.destroy();
+    const goneMs = Date.now() - startedAt;
+    await pauseFor(400);
+    await signalGateways("SIGCONT");
+    await until("the other to have left", () => counters().open === 0, { timeoutMs: 2_000 });
+    const { eventIds, leftMs, endLateMs } = await gateway.report();
+    const late = eventIds.indexOf("late");
+    expect(leftMs[late]).toBeGreaterThan(goneMs + 350);
+    expect((leftMs[late] ?? 0) - (endLateMs[late] ?? 0)).toBeLessThanOrEqual(goneMs + 5);
+    expect(endLateMs[1 - late]).toBeLessThan(200);
+  },
+);
+
 test("what is no payment is refused and not noted", async () => {
   gateway = await startGateway({ seed: 1, steps: [{ startMs: 0, workMs: 0 }] });
   gateway.start(Date.now());
@@ -157,6 +196,7 @@ test("calls are told by the message they are for; an event id that was never sen
     arrivedMs: Float64Array.of(1, 2, 3, 4),
     answeredMs: Float64Array.of(2, 3, Number.NaN, 5),
     leftMs: Float64Array.of(Number.NaN, Number.NaN, 3.5, Number.NaN),
+    endLateMs: Float64Array.of(0, 0, 1.234, 0),
     status: Uint16Array.of(200, 200, 0, 200),
     open: Uint16Array.of(1, 1, 1, 2),
   };
@@ -165,6 +205,7 @@ test("calls are told by the message they are for; an event id that was never sen
   expect(told.message).toEqual([2, -1, 0, 2]);
   expect(told.answeredMs).toEqual([2, 3, null, 5]);
   expect(told.leftMs).toEqual([null, null, 3.5, null]);
+  expect(told.endLateMs).toEqual([0, 0, 1.23, 0]);
   expect(strangers).toEqual(["x"]);
 });
 

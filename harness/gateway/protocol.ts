@@ -28,6 +28,8 @@ export interface Attempts {
   readonly answeredMs: Float64Array;
   /** When the caller went away before the answer; NaN for an answered call, and for one that is still open. */
   readonly leftMs: Float64Array;
+  /** How much earlier than noted a call may have ended: the gateway was held up. */
+  readonly endLateMs: Float64Array;
   readonly status: Uint16Array;
   /** Calls that were open when this one came, itself included. */
   readonly open: Uint16Array;

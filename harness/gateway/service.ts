@@ -6,6 +6,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { monotonicOf } from "../monotonic.ts";
+import { watchTurns } from "./lateness.ts";
 import { answerTo, type GatewayOrder } from "./plan.ts";
 import { type Attempts, type FromGateway, referencePath, type ToGateway, workHeader } from "./protocol.ts";
 
@@ -28,6 +29,8 @@ function serve(order: GatewayOrder): Serving {
   const arrivedMs: number[] = [];
   const answeredMs: number[] = [];
   const leftMs: number[] = [];
+  const endLateMs: number[] = [];
+  const turns = watchTurns();
   const status: number[] = [];
   const openAtArrival: number[] = [];
   const attemptsOf = new Map<string, number>();
@@ -58,6 +61,7 @@ function serve(order: GatewayOrder): Serving {
       arrivedMs.push(atMs);
       answeredMs.push(Number.NaN);
       leftMs.push(Number.NaN);
+      endLateMs.push(0);
       status.push(0);
       openAtArrival.push(open);
     }
@@ -76,6 +80,8 @@ function serve(order: GatewayOrder): Serving {
       const endMs = now();
       if (isNoted) {
         answeredMs[index] = endMs;
+        // Its caller may have given up meanwhile.
+        endLateMs[index] = turns.lateMs();
         status[index] = answer.status;
         if (answer.status === 200) accepted += 1;
       }
@@ -92,7 +98,9 @@ function serve(order: GatewayOrder): Serving {
     response.once("close", () => {
       if (!isOpen) return;
       close();
-      if (isNoted) leftMs[index] = now();
+      if (!isNoted) return;
+      leftMs[index] = now();
+      endLateMs[index] = turns.lateMs();
     });
   }
 
@@ -102,6 +110,7 @@ function serve(order: GatewayOrder): Serving {
       arrivedMs: Float64Array.from(arrivedMs),
       answeredMs: Float64Array.from(answeredMs),
       leftMs: Float64Array.from(leftMs),
+      endLateMs: Float64Array.from(endLateMs),
       status: Uint16Array.from(status),
       open: Uint16Array.from(openAtArrival),
     };
@@ -128,6 +137,7 @@ function serve(order: GatewayOrder): Serving {
     report,
     end() {
       clearInterval(counting);
+      turns.end();
       server.close();
       server.closeAllConnections();
     },

@@ -5,6 +5,8 @@ import type { Row } from "../record/tables.ts";
 
 /** Pages read again at each look: rows of transactions that began earlier and ended later lie there. */
 const lookBackPages = 16;
+/** What a worker wrote may be of any length; of text that is longer than any expected, so many characters are read. */
+const longestText = 100_000;
 /** Text no key column contains; the separator of record/tables.ts. */
 const separatorSql = "U&'\\001f'";
 
@@ -28,9 +30,14 @@ export interface TableReader {
 export async function connectProbe(databaseUrl: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: "sluice-probe" });
   client.on("error", () => undefined);
-  await client.connect();
-  await client.query("SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET statement_timeout = 20000");
-  return client;
+  try {
+    await client.connect();
+    await client.query("SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET statement_timeout = 20000");
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
+  }
 }
 
 /** Whether commit times are kept (`track_commit_timestamp`). */
@@ -88,7 +95,7 @@ export function tableReader(client: pg.Client, table: LabTable, commitTimes: boo
       return rows.map(([rowKey, at]) => ({ key: rowKey, committedEpochMs: at }));
     },
     async readAll(startedAt) {
-      const columns = table.columns.map(({ sql }) => `(${sql})::text`).join(", ");
+      const columns = table.columns.map(textOf).join(", ");
       const { rows } = await client.query<(string | null)[]>({
         text: `SELECT ${columns}, (${committed})::text FROM ${name}`,
         rowMode: "array",
@@ -107,7 +114,9 @@ export function tableReader(client: pg.Client, table: LabTable, commitTimes: boo
 function sqlOf(table: LabTable, column: string): string {
   const found = table.columns.find((one) => one.name === column);
   if (found === undefined) throw new RangeError(`table ${table.name} has no column ${column}`);
-  return `(${found.sql})::text`;
+  return textOf(found);
 }
+
+const textOf = ({ sql }: LabTable["columns"][number]): string => `left((${sql})::text, ${longestText})`;
 
 const roundTo = (value: number) => Math.round(value * 10) / 10;

@@ -12,6 +12,7 @@ export interface Watches {
 }
 
 /**
+ * All or none: where one cannot connect, the others end.
  * @param databaseUrl the harness's own way to the worker's database
  * @param now in ms since the load began
  */
@@ -20,8 +21,14 @@ export async function startWatches(
   databaseUrl: string,
   now: () => number,
 ): Promise<Watches> {
-  const started = await Promise.all(queries.map((query) => startWatch(query, databaseUrl, now)));
-  return { end: () => Promise.all(started.map((end) => end())) };
+  const starting = queries.map((query) => startWatch(query, databaseUrl, now));
+  try {
+    const started = await Promise.all(starting);
+    return { end: () => Promise.all(started.map((end) => end())) };
+  } catch (error) {
+    await Promise.allSettled(starting.map((started) => started.then((end) => end())));
+    throw error;
+  }
 }
 
 async function startWatch(

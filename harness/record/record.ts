@@ -142,6 +142,8 @@ export const gatewaySchema = z.object({
     answeredMs: z.array(z.number().nullable()),
     /** When the caller went away before the answer; null for a call that was answered or is still open. */
     leftMs: z.array(z.number().nullable()).optional(),
+    /** How much earlier than noted it may have been answered or left: the gateway was held up. Mostly 0. */
+    endLateMs: z.array(z.number()).optional(),
     /** 0 without an answer. */
     status: z.array(z.number()),
     /** Calls that were open when this one came, itself included. */

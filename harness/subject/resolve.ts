@@ -9,7 +9,7 @@ export interface Subject {
   readonly command: readonly string[];
   /** Its operator's command, for subjects that bring one: `<name>.operator.ts` beside the worker. */
   readonly operator?: readonly string[];
-  /** Files whose change makes `--watch` run again; empty for a command of the user's own. */
+  /** Files and folders whose change makes `--watch` run again: of a command of the user's own, the parts that exist. */
   readonly files: readonly string[];
 }
 
@@ -60,6 +60,15 @@ export function resolveSubject(labHome: string, name: string, command: readonly 
     ...(existsSync(operator) ? { operator: [...program, operator] } : {}),
     files: [folder],
   };
+}
+
+/** @throws CannotRun when nothing of it can change: `--watch` would wait for ever */
+export function assertWatchable({ files, command }: Subject): void {
+  if (files.length > 0) return;
+  throw new CannotRun(`--watch has nothing to watch: no file is named in "${command.join(" ")}"`, [
+    "name the worker's file or folder after --, as in: -- python3 worker.py",
+    "or run without --watch",
+  ]);
 }
 
 function folderOf(labHome: string): string {

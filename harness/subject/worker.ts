@@ -8,6 +8,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { compiledCommand } from "../compiled.ts";
+import { boundLog } from "./log.ts";
 
 const tailBytes = 4_000;
 const tailLines = 20;
@@ -41,7 +42,7 @@ export interface WorkerOptions {
   readonly command: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
-  /** Both output streams are appended to it. */
+  /** Both output streams are appended to it; of very much output the middle is left out. */
   readonly logFile: string;
 }
 
@@ -66,12 +67,14 @@ export async function startWorker(options: WorkerOptions): Promise<WorkerProcess
   const startedAt = Date.now();
   const pid = child.pid;
   if (pid === undefined) throw new Error(`the worker "${program}" has no process id`);
+  const bounded = boundLog(options.logFile);
   let ended: Exit | undefined;
   const exited = new Promise<Exit>((resolve) => {
     child.once("exit", (code, signal) => {
       ended = { at: Date.now(), code, signal };
       // Whatever it started ends with it.
       killGroup(pid);
+      bounded.end();
       resolve(ended);
     });
   });

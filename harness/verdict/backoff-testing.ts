@@ -13,9 +13,9 @@ import { healthyRecord } from "./testing.ts";
 
 const effects: LabTable = {
   name: "effects",
-  columns: [{ name: "event_id", sql: "event_id" }],
+  columns: ["event_id", "amount_cents"].map((name) => ({ name, sql: name })),
   belongs: ({ trouble }) => trouble !== "refused" && trouble !== "exhausted",
-  expected: ({ event }) => [event?.eventId ?? null],
+  expected: ({ event }) => [event?.eventId ?? null, String(event?.amountCents)],
   key: { by: "event", columns: ["event_id"] },
 };
 
@@ -233,7 +233,7 @@ function runOf(
     tables: [
       {
         name: "effects",
-        columns: ["event_id"],
+        columns: ["event_id", "amount_cents"],
         asSent: effectRows,
         asSentCommittedMs: effectRows.map(() => endMs),
         others: [],

@@ -48,6 +48,18 @@ describe("cadence", () => {
     expect(of("cadence").offending?.[0]).toMatch(/waited \d ms after attempt 1 .* was to wait 60 to/);
   });
 
+  test("a wait that a late gateway saw shortened is not too short; one it saw in time is", () => {
+    const withLeavesLate = (endLateMs: number) =>
+      judged({}, (record) => {
+        const attempts = record.arms?.[0]?.record.gateway?.attempts;
+        if (attempts?.leftMs === undefined) throw new Error("nobody left");
+        attempts.leftMs = attempts.leftMs.map((at) => (at === null ? null : at + 100));
+        attempts.endLateMs = attempts.leftMs.map((at) => (at === null ? 0 : endLateMs));
+      }).of("cadence");
+    expect(withLeavesLate(100).verdict).toBe("pass");
+    expect(withLeavesLate(80)).toMatchObject({ verdict: "fail", inexcusable: true });
+  });
+
   test("a wait that is too long fails on a fit host, and decides nothing on another", () => {
     expect(judged({ lateMs: 400 }).of("cadence").verdict).toBe("fail");
     expect(judged({ lateMs: 400 }, unfit).of("cadence").verdict).toBe("unknown");
@@ -155,6 +167,18 @@ describe("outcome and lossless", () => {
       effects?.asSentCommittedMs.push(1);
     });
     expect(of("outcome").offending?.[0]).toContain("has 1 rows in effects and 1 in letters");
+  });
+
+  test("an effect with another amount than its event's fails", () => {
+    const { of, not } = judged({}, (record) => {
+      const effects = record.tables[0];
+      const message = effects?.asSent.shift() ?? -1;
+      effects?.asSentCommittedMs.shift();
+      const { eventId = null } = readEvidence(record, backoffTestLab).message(message).event ?? {};
+      effects?.others.push({ values: [eventId, "1"], committedMs: 1 });
+    });
+    expect(not("pass")).toEqual(["outcome"]);
+    expect(of("outcome").offending?.[0]).toContain('has amount_cents = "1" instead of');
   });
 
   test("a dead letter needs its bytes and one entry an attempt", () => {

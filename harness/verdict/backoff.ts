@@ -5,14 +5,12 @@ import { describe, seconds } from "./delivery.ts";
 import type { Evidence } from "./evidence.ts";
 import { fitGrowth } from "./growth.ts";
 import { timerAllowanceMs } from "./host.ts";
-import { isUndisturbedChain, retriesOf, type Wait } from "./retries.ts";
+import { isTooShort, isUndisturbedChain, retriesOf, type Wait } from "./retries.ts";
 import type { Finding } from "./verdict.ts";
 
 const shown = 5;
 /** What a retry may be late: promotion, a place, the call. */
 const lateByMs = 150;
-/** Clocks of two processes, in whole milliseconds. */
-const clockMs = 5;
 /** Share of waits that may be later still: a pause of the garbage collector, a core that was elsewhere. */
 const mayBeLater = 0.01;
 const minWaits = 40;
@@ -34,7 +32,7 @@ export function cadence(arm: string): Criterion {
     judge(evidence): Finding {
       const allowance = lateByMs + timerAllowanceMs(evidence.record.host);
       const all = runsOf(evidence, arm).flatMap((run) => retriesOf(run).waits.map((wait) => ({ run, wait })));
-      const early = all.filter(({ wait }) => wait.waitMs < wait.leastMs - clockMs);
+      const early = all.filter(({ wait }) => isTooShort(wait));
       // The companion's retries come as a herd on purpose: that they wait for one another is no lateness of the schedule.
       const timely = all.filter(({ run, wait }) => run === evidence && !wait.disturbed);
       const late = timely.filter(({ wait }) => wait.waitMs > wait.idealMs + allowance);

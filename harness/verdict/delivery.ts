@@ -11,73 +11,88 @@ const minLooks = 20;
 /** Share of the acknowledged messages that must have been looked up while the worker was at work. */
 const minChecked = 0.9;
 
-export const lossless: Criterion = {
-  id: "lossless",
-  claim: "Every acknowledged message ended in exactly the table where it belongs.",
-  judge(evidence) {
-    const missing: number[] = [];
-    const inTwo: number[] = [];
-    let unread = 0;
-    let acknowledged = 0;
-    for (let i = 0; i < evidence.planned; i += 1) {
-      if (!evidence.acknowledged(i)) continue;
-      acknowledged += 1;
-      const homes = evidence.rows(i).filter(({ count }) => count > 0).length;
-      if (homes > 1 && evidence.place(i).copyOf === undefined) inTwo.push(i);
-      if (homes > 0) continue;
-      missing.push(i);
-      if (isUnread(evidence, i)) unread += 1;
-    }
-    const foreign = evidence.lab.tables.flatMap(({ name }) =>
-      evidence.table(name).foreign.map((row) => ({ name, row })),
-    );
-    const measured = missing.length + inTwo.length + foreign.length;
-    const base = {
-      measured,
-      threshold: "= 0",
-      unit: "messages missing or unaccounted",
-      samples: acknowledged,
-    };
-    if (acknowledged === 0) return { ...base, verdict: "unknown", detail: "No message was acknowledged." };
-    const idle = untested(evidence);
-    if (measured === 0 && idle !== undefined) return { ...base, verdict: "unknown", detail: idle };
-    if (measured === 0) {
-      return { ...base, verdict: "pass", detail: `All ${acknowledged} messages were found in their tables.` };
-    }
-    // Only unread: the worker was too slow, and whether that is its fault the host decides.
-    const unfit =
-      foreign.length + inTwo.length === 0 && missing.length === unread
-        ? unfitness(evidence.record.host)
-        : undefined;
-    return {
-      ...base,
-      verdict: unfit === undefined ? "fail" : "unknown",
-      detail:
-        (unfit === undefined ? "" : `This cannot be held against the worker: ${unfit}. `) +
-        `${missing.length} missing (${missing.length - unread} of them below the committed offset: lost for good; ` +
-        `${unread} not yet committed when the run ended), ${foreign.length} rows that belong to no message of that table` +
-        `${inTwo.length === 0 ? "" : `, ${inTwo.length} events in two tables of which one is right`}.`,
-      offending: [
-        ...missing.slice(0, shown).map((i) => `${describe(evidence, i)} is in no table`),
-        ...inTwo.slice(0, shown).map(
-          (i) =>
-            `${describe(evidence, i)} is in ${evidence
-              .rows(i)
-              .map(({ table }) => table.name)
-              .join(" and ")}`,
-        ),
-        ...foreign
-          .slice(0, shown)
-          .map(({ name, row }) => `a row of ${name} that was never sent there: ${brief(row)}`),
-      ],
-      expected: "one row for each event in its effect table, one for each malformed message in its table",
-      lookAt:
-        missing.length > unread
-          ? "where the worker drops what it cannot handle, or commits an offset for something it did not store"
-          : "whether the worker still runs and keeps up: the messages are on the broker, unread",
-    };
-  },
-};
+/** Every message in its table; what the rows hold, other criteria judge. */
+export const lossless = losslessIn([]);
+
+/** The same for a lab without a criterion of its own for what the rows of this table hold. */
+export const losslessAndIntact = (effectTable: string): Criterion => losslessIn([effectTable]);
+
+function losslessIn(intact: readonly string[]): Criterion {
+  return {
+    id: "lossless",
+    claim: `Every acknowledged message ended in exactly the table where it belongs${intact.length === 0 ? "" : ", as it was sent"}.`,
+    judge(evidence) {
+      const missing: number[] = [];
+      const inTwo: number[] = [];
+      let unread = 0;
+      let acknowledged = 0;
+      for (let i = 0; i < evidence.planned; i += 1) {
+        if (!evidence.acknowledged(i)) continue;
+        acknowledged += 1;
+        const homes = evidence.rows(i).filter(({ count }) => count > 0).length;
+        if (homes > 1 && evidence.place(i).copyOf === undefined) inTwo.push(i);
+        if (homes > 0) continue;
+        missing.push(i);
+        if (isUnread(evidence, i)) unread += 1;
+      }
+      const foreign = evidence.lab.tables.flatMap(({ name }) =>
+        evidence.table(name).foreign.map((row) => ({ name, row })),
+      );
+      const changed = intact.flatMap((name) => changedRows(evidence, name));
+      const measured = missing.length + inTwo.length + foreign.length + changed.length;
+      const base = {
+        measured,
+        threshold: "= 0",
+        unit: "messages missing or unaccounted",
+        samples: acknowledged,
+      };
+      if (acknowledged === 0) return { ...base, verdict: "unknown", detail: "No message was acknowledged." };
+      const idle = untested(evidence);
+      if (measured === 0 && idle !== undefined) return { ...base, verdict: "unknown", detail: idle };
+      if (measured === 0) {
+        return {
+          ...base,
+          verdict: "pass",
+          detail: `All ${acknowledged} messages were found in their tables.`,
+        };
+      }
+      // Only unread: the worker was too slow, and whether that is its fault the host decides.
+      const unfit =
+        foreign.length + inTwo.length + changed.length === 0 && missing.length === unread
+          ? unfitness(evidence.record.host)
+          : undefined;
+      return {
+        ...base,
+        verdict: unfit === undefined ? "fail" : "unknown",
+        detail:
+          (unfit === undefined ? "" : `This cannot be held against the worker: ${unfit}. `) +
+          `${missing.length} missing (${missing.length - unread} of them below the committed offset: lost for good; ` +
+          `${unread} not yet committed when the run ended), ${foreign.length} rows that belong to no message of that table` +
+          `${inTwo.length === 0 ? "" : `, ${inTwo.length} events in two tables of which one is right`}` +
+          `${changed.length === 0 ? "" : `, ${changed.length} rows with other content than was sent`}.`,
+        offending: [
+          ...missing.slice(0, shown).map((i) => `${describe(evidence, i)} is in no table`),
+          ...inTwo.slice(0, shown).map(
+            (i) =>
+              `${describe(evidence, i)} is in ${evidence
+                .rows(i)
+                .map(({ table }) => table.name)
+                .join(" and ")}`,
+          ),
+          ...changed.slice(0, shown).map(({ text }) => text),
+          ...foreign
+            .slice(0, shown)
+            .map(({ name, row }) => `a row of ${name} that was never sent there: ${brief(row)}`),
+        ],
+        expected: "one row for each event in its effect table, one for each malformed message in its table",
+        lookAt:
+          missing.length > unread
+            ? "where the worker drops what it cannot handle, or commits an offset for something it did not store"
+            : "whether the worker still runs and keeps up: the messages are on the broker, unread",
+      };
+    },
+  };
+}
 
 /** Why a clean result proves nothing: a fault was left out, or struck while no rows flowed. */
 function untested(evidence: Evidence): string | undefined {
@@ -168,7 +183,7 @@ export function payloadIntact(tableName: string): Criterion {
     claim: "Every column of every row equals what was sent.",
     judge(evidence) {
       const { rows } = evidence.table(tableName);
-      const changed = rows.filter((row) => !row.asSent && row.message >= 0);
+      const changed = changedRows(evidence, tableName);
       const base = {
         measured: changed.length,
         threshold: "= 0",
@@ -188,7 +203,7 @@ export function payloadIntact(tableName: string): Criterion {
         ...base,
         verdict: "fail",
         detail: `${changed.length} of ${rows.length} rows differ from what was sent.`,
-        offending: changed.slice(0, shown).map((row) => firstDifference(evidence, tableName, row)),
+        offending: changed.slice(0, shown).map(({ text }) => text),
         expected: "the value of the event, unchanged",
         lookAt: "how the worker parses the message and which types it passes to the database",
       };
@@ -256,6 +271,17 @@ export function describe(evidence: Evidence, index: number): string {
 }
 
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+/** Rows that are one message's by their key, and in some other column not as it says. */
+export function changedRows(
+  evidence: Evidence,
+  tableName: string,
+): { readonly message: number; readonly text: string }[] {
+  return evidence
+    .table(tableName)
+    .rows.filter((row) => !row.asSent && row.message >= 0)
+    .map((row) => ({ message: row.message, text: firstDifference(evidence, tableName, row) }));
+}
 
 function firstDifference(evidence: Evidence, tableName: string, row: AttributedRow): string {
   const table = evidence.lab.tables.find(({ name }) => name === tableName);

@@ -77,6 +77,19 @@ describe("one planted fault is found by its own criterion", () => {
     expect(of("one-effect-per-key").offending?.[0]).toContain(effectsPlan.eventId(doubled));
   });
 
+  test("an effect with another amount than its event's, in money that adds up", () => {
+    const keys = new Set(all.filter(({ copy }) => copy?.conflicting === true).map(({ copyOf }) => copyOf));
+    const changed = [...inLedger].find((i) => !keys.has(i)) ?? -1;
+    const { of, not } = judged((record) => {
+      removeRow(record, "ledger", changed);
+      for (const { others } of both(record, "ledger"))
+        others.push({ values: [effectsPlan.eventId(changed) ?? null, "1"], committedMs: 3_000 });
+    });
+    expect(not("pass")).toEqual(["one-effect-per-key"]);
+    expect(of("one-effect-per-key")).toMatchObject({ verdict: "fail", measured: 1 });
+    expect(of("one-effect-per-key").offending?.[0]).toContain('has amount_cents = "1" instead of');
+  });
+
   test("a second effect of an event sent to two partitions at once", () => {
     const { of, not } = judged((record) => addRow(record, "ledger", originalOf("twin")));
     expect(not("pass")).toEqual(["one-effect-per-key", "race-safe"]);

@@ -7,7 +7,7 @@
 import type { Criterion } from "../lab.ts";
 import { sentElsewhere } from "../load/messages.ts";
 import type { Fault } from "../record/record.ts";
-import { describe, isUnread, seconds } from "./delivery.ts";
+import { changedRows, describe, isUnread, seconds } from "./delivery.ts";
 import type { Evidence, TableEvidence } from "./evidence.ts";
 import type { Finding } from "./verdict.ts";
 
@@ -132,27 +132,38 @@ export function duplicatesDelivered(effectTables: readonly string[]): Criterion 
 export function oneEffectPerKey(effectTables: readonly string[]): Criterion {
   return {
     id: "one-effect-per-key",
-    claim: "No event has more than one effect, however often it was delivered.",
+    claim:
+      "No event has more than one effect, however often it was delivered, and its row says what it says.",
     judge(evidence): Finding {
       const tables = effectTables.map((name) => evidence.table(name));
       const copies = copiesSent(evidence).length;
       const first = originals(evidence);
       const doubled = first.filter((i) => effectsOf(tables, i) > 1);
       const effects = first.reduce((sum, i) => sum + effectsOf(tables, i), 0);
+      const reused = reusedKeys(evidence);
+      // Whose key came again for another payload, "conflict-flagged" judges.
+      const changed = effectTables
+        .flatMap((name) => changedRows(evidence, name))
+        .filter(({ message }) => !reused.has(message));
       const base = {
-        measured: doubled.length,
+        measured: doubled.length + changed.length,
         threshold: "= 0",
-        unit: "events with two or more effects",
+        unit: "events with two or more effects, or effects that are not the event's",
         samples: effects,
       };
-      if (doubled.length > 0) {
+      if (base.measured > 0) {
         return {
           ...base,
           verdict: "fail",
-          detail: `${doubled.length} events have more than one effect: ${effects} effects of ${first.length} events.`,
-          offending: doubled
-            .slice(0, shown)
-            .map((i) => `${describe(evidence, i)} has ${effectsOf(tables, i)} effects: ${rowsOf(tables, i)}`),
+          detail: `${doubled.length} events have more than one effect: ${effects} effects of ${first.length} events; ${changed.length} rows are of another account or amount than their event.`,
+          offending: [
+            ...doubled
+              .slice(0, shown)
+              .map(
+                (i) => `${describe(evidence, i)} has ${effectsOf(tables, i)} effects: ${rowsOf(tables, i)}`,
+              ),
+            ...changed.slice(0, shown).map(({ text }) => text),
+          ],
           expected: "one row per event id over ledger and declined, whatever brings the event again",
           lookAt:
             "what the key names: the event, or the message that brings it; and whether the database enforces it",
@@ -406,6 +417,16 @@ export function conflictFlagged(effectTables: readonly string[], conflictTable: 
 }
 
 const indexes = (evidence: Evidence): number[] => Array.from({ length: evidence.planned }, (_, i) => i);
+
+/** Messages whose event id was used again for another payload. */
+function reusedKeys(evidence: Evidence): ReadonlySet<number> {
+  return new Set(
+    indexes(evidence).flatMap((i) => {
+      const { copy, copyOf } = evidence.place(i);
+      return copy?.conflicting === true && copyOf !== undefined ? [copyOf] : [];
+    }),
+  );
+}
 
 function originals(evidence: Evidence): number[] {
   return indexes(evidence).filter((i) => evidence.place(i).copyOf === undefined);

@@ -34,6 +34,17 @@ function removeRow({ asSent, asSentCommittedMs }: TableRecord, at: number): numb
 
 const plan = planMessages(1, testLab.profiles.quick.load, testLab.partitions);
 
+function moveRows(record: RunRecord, moved: (atMs: number) => number): void {
+  for (const one of record.tables)
+    one.asSentCommittedMs = one.asSentCommittedMs.map((at) => (at === null ? null : moved(at)));
+}
+
+/** A worker that does this share of the load. */
+function slowDown(record: RunRecord, share: number): void {
+  for (const sample of record.commitSamples) sample.committed = sample.committed.map((at) => at * share);
+  moveRows(record, (at) => at / share);
+}
+
 test("a run in which everything went right passes every criterion", () => {
   const { verdict, not } = judged(() => undefined);
   expect(not("pass")).toEqual([]);
@@ -161,14 +172,36 @@ describe("one planted fault is found by its own criterion", () => {
         if (sample.atMs > 2_000)
           sample.committed = sample.committed.map((offset) => Math.max(0, offset - 400));
       }
+      moveRows(record, (at) => (at > 2_000 ? at + 800 : at));
     });
     expect(of("keeps-up")).toMatchObject({ verdict: "fail", measured: null });
   });
 
+  test("a worker that stores at once and commits every two seconds keeps up; one that also stores late does not", () => {
+    const keepsUp = (lateMs: number) =>
+      judged((record) => {
+        const every = record.commitSamples.filter((_, i) => i % 20 === 0);
+        for (const sample of record.commitSamples)
+          sample.committed = every.findLast(({ atMs }) => atMs <= sample.atMs)?.committed ?? [];
+        moveRows(record, (at) => (at > 2_000 ? at + lateMs : at));
+      }).of("keeps-up").verdict;
+    expect(keepsUp(0)).toBe("pass");
+    expect(keepsUp(1_500)).toBe("fail");
+  });
+
+  test("where the database keeps no commit times the group's lag decides", () => {
+    const { of } = judged((record) => {
+      for (const one of record.tables) one.asSentCommittedMs = one.asSentCommittedMs.map(() => null);
+      for (const sample of record.commitSamples)
+        if (sample.atMs > 2_000)
+          sample.committed = sample.committed.map((offset) => Math.max(0, offset - 400));
+    });
+    expect(of("keeps-up").verdict).toBe("fail");
+  });
+
   test("lag that already grows under the steady load has no baseline to return to, and fails keeps-up", () => {
     const { of } = judged((record) => {
-      for (const sample of record.commitSamples)
-        sample.committed = sample.committed.map((offset) => offset * 0.2);
+      slowDown(record, 0.2);
     });
     expect(of("keeps-up").detail).toContain("no baseline");
     expect(of("keeps-up").verdict).toBe("fail");
@@ -338,8 +371,7 @@ describe("a broker that was late itself", () => {
     const { of } = judged((record) => {
       lateBroker(record, 400);
       removeRow(table(record, "effects"), 10);
-      for (const sample of record.commitSamples)
-        sample.committed = sample.committed.map((offset) => offset * 0.2);
+      slowDown(record, 0.2);
     });
     expect(of("lossless").verdict).toBe("fail");
     expect(of("keeps-up").verdict).toBe("fail");
@@ -355,8 +387,7 @@ test("a worker that did a fifth of the load fails keeps-up on any host; one that
   const keepsUp = (share: number, foreignCpuShare: number) =>
     judged((record) => {
       record.host.duringRun.foreignCpuShare = foreignCpuShare;
-      for (const sample of record.commitSamples)
-        sample.committed = sample.committed.map((offset) => offset * share);
+      slowDown(record, share);
     }).of("keeps-up").verdict;
   expect(keepsUp(0.2, 0.6)).toBe("fail");
   expect(keepsUp(0.4, 0.6)).toBe("unknown");

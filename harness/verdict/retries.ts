@@ -11,6 +11,8 @@ export interface Call {
   readonly arrivedMs: number;
   /** The answer, or when the caller gave up; NaN for a call that was still open when the run ended. */
   readonly endedMs: number;
+  /** It may have ended so much earlier: the gateway was held up, and noticed late. */
+  readonly endLateMs: number;
   /** 0 without an answer. */
   readonly status: number;
 }
@@ -36,6 +38,8 @@ export interface Wait {
   readonly fromMs: number;
   readonly toMs: number;
   readonly waitMs: number;
+  /** It may have been so much longer; see `Call.endLateMs`. */
+  readonly longerByMs: number;
   /** What the policy says without jitter, and the least it allows. */
   readonly idealMs: number;
   readonly leastMs: number;
@@ -88,6 +92,13 @@ export function retriesOf(evidence: Evidence): Retries {
 export const isUndisturbedChain = ({ unsettled, redelivered }: Chain): boolean =>
   unsettled === 0 && !redelivered;
 
+/** Clocks of two processes, in whole milliseconds. */
+const clockMs = 5;
+
+/** Shorter than the policy allows, whatever the gateway may have noticed late. */
+export const isTooShort = ({ waitMs, longerByMs, leastMs }: Wait): boolean =>
+  waitMs + longerByMs < leastMs - clockMs;
+
 /** min(cap, base x factor^(attempt - 1)), in ms. */
 export function idealWaitMs({ baseMs, factor, capMs }: RetrySettings, attempt: number): number {
   return Math.min(capMs, baseMs * factor ** (attempt - 1));
@@ -105,6 +116,7 @@ function callsByMessage(evidence: Evidence): Map<number, Call[]> {
     own.push({
       arrivedMs: attempts.arrivedMs[i] ?? 0,
       endedMs: attempts.answeredMs[i] ?? attempts.leftMs?.[i] ?? Number.NaN,
+      endLateMs: attempts.endLateMs?.[i] ?? 0,
       status: attempts.status[i] ?? 0,
     });
     calls.set(message, own);
@@ -139,6 +151,7 @@ function waitsOf({ message, calls }: Chain, policy: RetrySettings, { record }: E
       fromMs,
       toMs: next.arrivedMs,
       waitMs: next.arrivedMs - fromMs,
+      longerByMs: calls[i]?.endLateMs ?? 0,
       idealMs,
       leastMs: idealMs * (1 - policy.jitter),
       disturbed: record.faults.some(

@@ -2,15 +2,14 @@
 import type { Criterion } from "../lab.ts";
 import type { Fault } from "../record/record.ts";
 import type { AttributedRow } from "../record/tables.ts";
-import { describe, seconds } from "./delivery.ts";
+import { changedRows, describe, seconds } from "./delivery.ts";
 import type { Evidence } from "./evidence.ts";
 import { timerAllowanceMs } from "./host.ts";
-import { type Chain, isRetryable, isUndisturbedChain, retriesOf, type Wait } from "./retries.ts";
+import { type Chain, isRetryable, isTooShort, isUndisturbedChain, retriesOf, type Wait } from "./retries.ts";
 import type { Finding } from "./verdict.ts";
 
 const shown = 5;
 const lateByMs = 150;
-const clockMs = 5;
 
 export interface OutcomeTables {
   readonly effects: string;
@@ -25,7 +24,7 @@ export function outcome(tables: OutcomeTables): Criterion {
   return {
     id: "outcome",
     claim:
-      "Every event ended as an effect or as a dead letter, never as both, and every dead letter has its bytes and its attempts.",
+      "Every event ended as an effect or as a dead letter, never as both; every effect is the event's, and every dead letter has its bytes and its attempts.",
     judge(evidence): Finding {
       const { policy } = retriesOf(evidence);
       const effects = evidence.table(tables.effects);
@@ -66,6 +65,7 @@ export function outcome(tables: OutcomeTables): Criterion {
         const least = chain?.redelivered === true ? 1 : calls - (chain?.unsettled ?? 0);
         return historyProblem(cell(tables.historyColumn), least, calls);
       }
+      wrong.push(...changedRows(evidence, tables.effects).map(({ text }) => text));
       const strangers = letters.foreign.length + effects.foreign.length;
       const base = {
         measured: wrong.length + strangers,
@@ -175,7 +175,6 @@ export function survivalOf(evidence: Evidence): Survival[] {
     const following = waiting.flatMap(({ chain, attempt }) =>
       (byMessage.get(chain.message) ?? []).filter((wait) => wait.attempt > attempt),
     );
-    const isEarly = ({ waitMs, leastMs }: Wait) => waitMs < leastMs - clockMs;
     // Another fault may have come before its time.
     const clearMs = (wait: Wait) =>
       Math.max(
@@ -186,9 +185,9 @@ export function survivalOf(evidence: Evidence): Survival[] {
       fault,
       waiting: waiting.length,
       lost: waiting.filter(({ chain, attempt }) => chain.calls.length <= attempt),
-      early: crossing.filter(isEarly),
+      early: crossing.filter(isTooShort),
       late: crossing.filter((wait) => wait.toMs > clearMs(wait) + allowance),
-      recounted: following.filter(isEarly),
+      recounted: following.filter(isTooShort),
       kept: keptBack(evidence, fault),
     };
   });

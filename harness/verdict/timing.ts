@@ -32,6 +32,42 @@ export function lagOverTime(evidence: Evidence): LagPoint[] {
   });
 }
 
+/**
+ * The messages that were neither stored nor committed, at each look: a worker may store at once and commit now and then,
+ * and what it drops it commits. Without a commit clock it is the group's lag.
+ */
+export function backlogOverTime(evidence: Evidence): LagPoint[] {
+  const acked = sorted(evidence.record.ledger.ackedMs.filter((at) => at >= 0));
+  const stored = storedTimes(evidence);
+  return lagOverTime(evidence).map(({ atMs, lagMessages }) => ({
+    atMs,
+    lagMessages: Math.min(lagMessages, Math.max(0, countUpTo(acked, atMs) - countUpTo(stored, atMs))),
+  }));
+}
+
+/** When each acknowledged message was stored, in order of time; without those of which it is not known. */
+function storedTimes(evidence: Evidence): number[] {
+  const times: number[] = [];
+  for (let i = 0; i < evidence.planned; i += 1) {
+    const at = evidence.acknowledged(i) ? evidence.committedMs(i) : Number.NaN;
+    if (!Number.isNaN(at)) times.push(at);
+  }
+  return sorted(times);
+}
+
+const sorted = (times: readonly number[]): number[] => [...times].sort((a, b) => a - b);
+
+/** How many of these times, which are in order, are no later. */
+function countUpTo(times: readonly number[], atMs: number): number {
+  let [low, high] = [0, times.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((times[middle] ?? 0) <= atMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /** The lag of the steady phase, and what counts as back at it. */
 export function lagBaseline(
   evidence: Evidence,
@@ -53,7 +89,7 @@ export const keepsUp: Criterion = {
   timing: true,
   judge(evidence): Finding {
     const withinMs = evidence.parameter("keepsUpWithinMs") + timerAllowanceMs(evidence.record.host);
-    const lag = lagOverTime(evidence);
+    const lag = backlogOverTime(evidence);
     const baseline = lagBaseline(evidence, lag);
     const steady = evidence.phase("steady");
     const spike = evidence.phase("spike");
@@ -112,13 +148,18 @@ export const keepsUp: Criterion = {
   },
 };
 
-/** Messages committed while the steady phase lasted, as a share of those that were due in it. */
-function shareOfSteadyLoad({ record }: Evidence, steady: Phase): number {
-  const inPhase = record.commitSamples.filter(({ atMs }) => atMs >= steady.startMs && atMs < steady.endMs);
+/** Messages stored or committed while the steady phase lasted, as a share of those that were due in it. */
+function shareOfSteadyLoad(evidence: Evidence, steady: Phase): number {
+  const inPhase = evidence.record.commitSamples.filter(
+    ({ atMs }) => atMs >= steady.startMs && atMs < steady.endMs,
+  );
   const total = (sample: (typeof inPhase)[number] | undefined) =>
     sample?.committed.reduce((sum, offset) => sum + Math.max(0, offset), 0) ?? 0;
+  const stored = storedTimes(evidence);
+  const committed = total(inPhase.at(-1)) - total(inPhase[0]);
+  const rows = countUpTo(stored, steady.endMs) - countUpTo(stored, steady.startMs);
   const due = ((steady.endMs - steady.startMs) / 1000) * steady.perSecond;
-  return (total(inPhase.at(-1)) - total(inPhase[0])) / due;
+  return Math.max(committed, rows) / due;
 }
 
 /** Needs the parameters "sessionTimeoutMs" and "survivesKillWithinMs". */

@@ -50,6 +50,18 @@ test("the healthy run passes every criterion", () => {
   ]);
 });
 
+test("a payment of another amount than its event's fails lossless", () => {
+  const record = dlqRecord();
+  const { asSent, asSentCommittedMs, others } = tableOf(record, "payments");
+  const message = asSent.shift() ?? -1;
+  asSentCommittedMs.shift();
+  const event = planMessages(record.seed, lab.profiles.quick.load, lab.partitions).event(message);
+  others.push({ values: [event?.eventId ?? null, event?.accountId ?? null, "1"], committedMs: 1 });
+  const { criteria } = judge(record, lab);
+  expect(criteria.filter(({ verdict }) => verdict !== "pass").map(({ id }) => id)).toEqual(["lossless"]);
+  expect(verdictOf(record, "lossless").offending?.[0]).toContain('has amount_cents = "1" instead of');
+});
+
 /** Stores the payment of an event whose attempts were exhausted; returns its message. */
 function withEffectOfPoison(record: RunRecord): number {
   const { load } = lab.profiles.quick;

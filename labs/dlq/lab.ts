@@ -1,8 +1,8 @@
 /** dlq: poison of five kinds among healthy load, and an operator who inspects, mends, replays and purges. */
-import { createHash } from "node:crypto";
+import { digestOf, digestSql, keySql } from "../../harness/digest.ts";
 import type { Lab, LabTable, Scenario } from "../../harness/lab.ts";
 import type { PlannedMessage, SentMessage } from "../../harness/load/messages.ts";
-import { lossless } from "../../harness/verdict/delivery.ts";
+import { losslessAndIntact } from "../../harness/verdict/delivery.ts";
 import { depthChart, dispositionChart, latencyChart } from "./charts.ts";
 import { alert } from "./criteria-alert.ts";
 import { eachPoisonOnce, forensics, noHeadOfLine } from "./criteria-letters.ts";
@@ -39,8 +39,8 @@ const letters: LabTable = {
     { name: "topic", sql: "topic" },
     { name: "partition", sql: "partition" },
     { name: "offset", sql: `"offset"` },
-    { name: "key", sql: "encode(key, 'hex')" },
-    { name: "value", sql: "octet_length(value) || ' bytes, MD5 ' || md5(value)" },
+    { name: "key", sql: keySql("key") },
+    { name: "value", sql: digestSql("value") },
     { name: "headers", sql: "headers" },
     { name: "class", sql: "class" },
     { name: "attempts", sql: attemptsSql },
@@ -57,7 +57,7 @@ const letters: LabTable = {
     String(message.partition),
     String(message.offset),
     Buffer.from(message.accountId).toString("hex"),
-    digest(message.value()),
+    digestOf(message.value()),
     `[["trace", "${message.trace?.toString("base64")}"]]`,
     classOf(message) ?? "",
     `${attemptsOf(message)} with number, time and error`,
@@ -71,12 +71,6 @@ const retry = { maxAttempts: 3, baseMs: 400, factor: 2, capMs: 2_000, jitter: 0.
 
 const attemptsOf = (message: SentMessage): number =>
   classOf(message) === "exhausted" ? retry.maxAttempts : 1;
-
-function digest(value: Buffer | null): string | null {
-  return value === null
-    ? null
-    : `${value.length} bytes, MD5 ${createHash("md5").update(value).digest("hex")}`;
-}
 
 const healthy = { accounts: 100, paddingLength: 64, malformedOneIn: 0, traced: true };
 const poisoned = {
@@ -169,7 +163,7 @@ const lab: Lab = {
   },
   tables: [payments, letters],
   criteria: [
-    lossless,
+    losslessAndIntact("payments"),
     eachPoisonOnce,
     forensics,
     noHeadOfLine,

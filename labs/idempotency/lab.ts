@@ -1,4 +1,5 @@
 /** idempotency: every event has one effect, through duplicates, races, kills and a replay; and no budget is exceeded. */
+import { digestOf, digestSql } from "../../harness/digest.ts";
 import type { CopyKind, Lab, LabTable, Scenario, WatchedQuery } from "../../harness/lab.ts";
 import { budgetRespected } from "../../harness/verdict/budgets.ts";
 import { lossless } from "../../harness/verdict/delivery.ts";
@@ -34,7 +35,7 @@ const conflicts: LabTable = {
     { name: "partition", sql: "partition" },
     { name: "offset", sql: `"offset"` },
     { name: "event_id", sql: "event_id" },
-    { name: "value", sql: "encode(value, 'hex')" },
+    { name: "value", sql: digestSql("value") },
   ],
   belongs: ({ copy }) => copy?.conflicting === true,
   expected: (message) => [
@@ -42,7 +43,7 @@ const conflicts: LabTable = {
     String(message.partition),
     String(message.offset),
     message.event?.eventId ?? null,
-    message.value()?.toString("hex") ?? null,
+    digestOf(message.value()),
   ],
   key: { by: "origin", columns: ["topic", "partition", "offset"] },
 };

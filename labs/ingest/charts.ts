@@ -2,19 +2,19 @@
 import type { Chart } from "../../harness/report/chart.ts";
 import { bandsOf, percentilesOverTime, perSecond } from "../../harness/report/series.ts";
 import type { Evidence } from "../../harness/verdict/evidence.ts";
-import { lagBaseline, lagOverTime } from "../../harness/verdict/timing.ts";
+import { backlogOverTime, lagBaseline } from "../../harness/verdict/timing.ts";
 
 const x = { label: "time since the load began (s)" };
 
 export function flowChart(evidence: Evidence): Chart {
   const { ledger } = evidence.record;
-  const lag = lagOverTime(evidence);
+  const lag = backlogOverTime(evidence);
   const stored = evidence.lab.tables.flatMap(({ name }) => [...evidence.table(name).committedMs]);
   return {
     id: "flow",
     title: "Do rows follow messages, and does the lag come back after each disturbance?",
     caption:
-      "Messages acknowledged by the broker and rows committed to the tables, per second, above the group's lag. A worker that drops leaves rows below messages; one that cannot keep up leaves lag that never comes down.",
+      "Messages acknowledged by the broker and rows committed to the tables, per second, above the lag: what is neither stored nor committed yet. A worker that drops leaves rows below messages; one that cannot keep up leaves lag that never comes down.",
     criteria: ["lossless", "keeps-up", "survives-kill", "poison-contained"],
     x,
     panels: [

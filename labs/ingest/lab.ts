@@ -1,4 +1,5 @@
 /** ingest: stable consumption without drops, through a spike, poison, a kill and a cut. */
+import { digestOf, digestSql, keySql } from "../../harness/digest.ts";
 import type { Lab, LabTable, Scenario } from "../../harness/lab.ts";
 import {
   commitBehindWrite,
@@ -41,8 +42,8 @@ const rejected: LabTable = {
     { name: "topic", sql: "topic" },
     { name: "partition", sql: "partition" },
     { name: "offset", sql: `"offset"` },
-    { name: "key", sql: "encode(key, 'hex')" },
-    { name: "value", sql: "encode(value, 'hex')" },
+    { name: "key", sql: keySql("key") },
+    { name: "value", sql: digestSql("value") },
     { name: "reason", sql: "CASE WHEN btrim(reason) = '' THEN 'no reason' ELSE 'a reason' END" },
   ],
   belongs: ({ malformation }) => malformation !== undefined,
@@ -51,7 +52,7 @@ const rejected: LabTable = {
     String(message.partition),
     String(message.offset),
     Buffer.from(message.accountId).toString("hex"),
-    message.value()?.toString("hex") ?? null,
+    digestOf(message.value()),
     "a reason",
   ],
   key: { by: "origin", columns: ["topic", "partition", "offset"] },

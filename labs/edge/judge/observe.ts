@@ -112,7 +112,8 @@ function isListening(port: number): Promise<boolean> {
   });
 }
 
-function columns({ sentMs, answeredMs, status, retryAfterSeconds }: Requests): Seen["requests"] {
+/** For the record. */
+export function columns({ sentMs, answeredMs, status, retryAfterSeconds }: Requests): Seen["requests"] {
   return {
     sentMs: Array.from(sentMs, orNull),
     answeredMs: Array.from(answeredMs, orNull),
@@ -121,5 +122,5 @@ function columns({ sentMs, answeredMs, status, retryAfterSeconds }: Requests): S
   };
 }
 
-/** To 0.01 ms. */
-const orNull = (value: number) => (Number.isNaN(value) ? null : Math.round(value * 100) / 100);
+/** To 0.01 ms. A wait that is no number, or that never ends, is none. */
+const orNull = (value: number) => (Number.isFinite(value) ? Math.round(value * 100) / 100 : null);

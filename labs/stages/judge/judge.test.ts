@@ -107,6 +107,21 @@ describe("one planted fault is found by its own criterion", () => {
     ]);
   });
 
+  test.each([2 ** 60, -1, 1e300])(
+    "event %d, which there is not, fails lossless in place of the one it stands for",
+    (number) => {
+      const { which, of, evidence } = judged(({ one }) => {
+        if (one) one.handled.event[59] = number;
+      });
+      expect(which("fail")).toContain("lossless");
+      expect(of("lossless")?.offending).toEqual([
+        `round one: there is no event ${number}`,
+        "round one: event 59 was handled 0 times",
+      ]);
+      expect(() => charts(evidence)).not.toThrow();
+    },
+  );
+
   test("a round that never ended fails lossless, and leaves undecided what it was to show", () => {
     const { which } = judged((rounds, record) => {
       if (rounds.broadcast) rounds.broadcast.finished = false;
@@ -122,6 +137,14 @@ describe("one planted fault is found by its own criterion", () => {
     });
     expect(which("fail")).toEqual(["demand-bounded"]);
     expect(of("demand-bounded")?.offending?.[0]).toContain("round one: 9 at 0.00 s, 8 may be");
+  });
+
+  test("asking for all there can be fails demand-bounded", () => {
+    const { which } = judged(({ one }) => {
+      one?.asks.push({ atMs: one.startMs, count: Number.MAX_SAFE_INTEGER, given: 0 });
+      one?.asks.push({ atMs: one.startMs, count: Number.MAX_SAFE_INTEGER, given: 0 });
+    });
+    expect(which("fail")).toEqual(["demand-bounded"]);
   });
 
   test("in a broadcast an event counts as done when the slowest has it", () => {

@@ -25,7 +25,8 @@ const roundSchema = z.object({
   /** What consumers worked on, a column each: events of one piece of work share its times. */
   handled: z.object({
     consumer: z.array(count),
-    event: z.array(z.number().int()),
+    /** As the subject named them, however large: whether there is such an event is for the judge to say. */
+    event: z.array(z.number()),
     fromMs: z.array(ms),
     toMs: z.array(ms),
   }),
@@ -91,13 +92,15 @@ export async function observe(run: DrillRun): Promise<Observation<Seen>> {
       return;
     }
     if (verb === "ask") {
-      const given = Math.min(Number(value), at.round.events - at.given);
+      // A record holds no greater number; whoever asks for so many asks for too many.
+      const count = Math.min(Number(value), Number.MAX_SAFE_INTEGER);
+      const given = Math.min(count, at.round.events - at.given);
       const events = Array.from({ length: given }, (_, i) => ({
         number: at.given + i,
         key: keyOf(run.seed, at.given + i),
       }));
       at.given += given;
-      at.seen.asks.push({ atMs: run.now(), count: Number(value), given });
+      at.seen.asks.push({ atMs: run.now(), count, given });
       json(response, { events, over: at.given === at.round.events });
       return;
     }
