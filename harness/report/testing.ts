@@ -2,7 +2,7 @@
  * A run that never happened, as real as it needs to be: a queue with one server, a spike, a killed worker
  * and a cut database, simulated message by message. For tests of the report and for looking at it.
  */
-import type { RunRecord } from "../record/record.ts";
+import { type RunRecord, recordVersion } from "../record/record.ts";
 import { overall, type RunVerdict } from "../verdict/verdict.ts";
 import type { Chart } from "./chart.ts";
 import { simulatedCharts } from "./testing-charts.ts";
@@ -85,7 +85,7 @@ function recordOf({ dueMs }: Simulated, subject: string): RunRecord {
       cpuMs: index * 140,
     }));
   return {
-    version: 1,
+    version: recordVersion,
     lab: "ingest",
     subject: { name: subject, command: ["node", "--import", "tsx", `labs/ingest/${subject}.ts`] },
     profile: "full",

@@ -65,6 +65,38 @@ describe("cadence", () => {
     expect(judged({ lateMs: 400 }, unfit).of("cadence").verdict).toBe("unknown");
   });
 
+  test("one in 100 may be late; a few more decide nothing, and more than chance can bring fail", () => {
+    const withLate = (count: (timely: number) => number) =>
+      judged({}, (record) => {
+        const attempts = record.gateway?.attempts;
+        const { chains, waits } = retriesOf(readEvidence(simulateRetries(), backoffTestLab));
+        const timely = waits.filter(({ disturbed }) => !disturbed);
+        // Behind the faults, and nothing follows them that would come too soon.
+        const last = timely
+          .toSorted((a, b) => b.toMs - a.toMs)
+          .filter(({ message, attempt }) =>
+            chains.some((one) => one.message === message && one.calls.length === attempt + 1),
+          );
+        for (const { message, toMs } of last.slice(0, count(timely.length))) {
+          const i = attempts?.message.findIndex(
+            (one, at) => one === message && attempts.arrivedMs[at] === toMs,
+          );
+          if (attempts === undefined || i === undefined) throw new Error("no such call");
+          attempts.arrivedMs[i] = toMs + 2_000;
+          attempts.answeredMs[i] = toMs + 2_001;
+        }
+      }).of("cadence");
+    const excused = (timely: number) => Math.floor(timely / 100);
+    expect(withLate(excused)).toMatchObject({ verdict: "pass" });
+    expect(withLate((timely) => excused(timely) + 1)).toMatchObject({ verdict: "unknown" });
+    expect(withLate((timely) => excused(timely) + 2 + Math.floor(3 * Math.sqrt(timely / 100)))).toMatchObject(
+      {
+        verdict: "fail",
+        inexcusable: false,
+      },
+    );
+  });
+
   test("a wait through a fault may be longer", () => {
     const { waits } = retriesOf(readEvidence(simulateRetries(), backoffTestLab));
     expect(waits.filter(({ disturbed }) => disturbed).length).toBeGreaterThan(100);

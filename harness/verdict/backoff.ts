@@ -13,6 +13,8 @@ const shown = 5;
 const lateByMs = 150;
 /** Share of waits that may be later still: a pause of the garbage collector, a core that was elsewhere. */
 const mayBeLater = 0.01;
+/** As many more are no proof that it is more than this share: three standard deviations of their number. */
+const chance = 3;
 const minWaits = 40;
 const growthTolerance = 0.05;
 
@@ -38,6 +40,9 @@ export function cadence(arm: string): Criterion {
       const late = timely.filter(({ wait }) => wait.waitMs > wait.idealMs + allowance);
       const lateness = latenessOf(runsOf(evidence, arm));
       const excused = Math.floor(timely.length * mayBeLater);
+      const byChance = Math.floor(
+        timely.length * mayBeLater + chance * Math.sqrt(timely.length * mayBeLater * (1 - mayBeLater)),
+      );
       const base = {
         measured: early.length + late.length,
         threshold: `<= ${excused}`,
@@ -49,7 +54,7 @@ export function cadence(arm: string): Criterion {
         (lateness === undefined
           ? ""
           : `Without jitter a retry is late by ${lateness.p50.toFixed(1)} ms in the median, ${lateness.p99.toFixed(1)} ms at p99 (${lateness.samples} waits).`);
-      if (early.length > 0 || late.length > excused) {
+      if (early.length > 0 || late.length > byChance) {
         return {
           ...base,
           verdict: "fail",
@@ -63,6 +68,14 @@ export function cadence(arm: string): Criterion {
             early.length > 0
               ? "what the wait is computed from, and whether something else starts an attempt: a redelivery, a stalled job"
               : "what a retry waits for when its time has come: a poll, a place, the one before it",
+        };
+      }
+      if (late.length > excused) {
+        return {
+          ...base,
+          verdict: "unknown",
+          detail: `${late.length} of ${timely.length} waits were too long. Up to ${byChance} can be chance where one in 100 may be. ${told}`,
+          offending: late.slice(0, shown).map(({ run, wait }) => describeWait(run, wait, allowance)),
         };
       }
       if (timely.length < minWaits) {

@@ -4,6 +4,7 @@ import { quantile } from "../quantile.ts";
 import type { Phase } from "../record/record.ts";
 import { seconds } from "./delivery.ts";
 import type { Evidence } from "./evidence.ts";
+import { below } from "./flow.ts";
 import { timerAllowanceMs } from "./host.ts";
 import type { Finding } from "./verdict.ts";
 
@@ -37,35 +38,22 @@ export function lagOverTime(evidence: Evidence): LagPoint[] {
  * and what it drops it commits. Without a commit clock it is the group's lag.
  */
 export function backlogOverTime(evidence: Evidence): LagPoint[] {
-  const acked = sorted(evidence.record.ledger.ackedMs.filter((at) => at >= 0));
+  const acked = Float64Array.from(evidence.record.ledger.ackedMs.filter((at) => at >= 0)).sort();
   const stored = storedTimes(evidence);
   return lagOverTime(evidence).map(({ atMs, lagMessages }) => ({
     atMs,
-    lagMessages: Math.min(lagMessages, Math.max(0, countUpTo(acked, atMs) - countUpTo(stored, atMs))),
+    lagMessages: Math.min(lagMessages, Math.max(0, below(acked, atMs) - below(stored, atMs))),
   }));
 }
 
 /** When each acknowledged message was stored, in order of time; without those of which it is not known. */
-function storedTimes(evidence: Evidence): number[] {
+function storedTimes(evidence: Evidence): Float64Array {
   const times: number[] = [];
   for (let i = 0; i < evidence.planned; i += 1) {
     const at = evidence.acknowledged(i) ? evidence.committedMs(i) : Number.NaN;
     if (!Number.isNaN(at)) times.push(at);
   }
-  return sorted(times);
-}
-
-const sorted = (times: readonly number[]): number[] => [...times].sort((a, b) => a - b);
-
-/** How many of these times, which are in order, are no later. */
-function countUpTo(times: readonly number[], atMs: number): number {
-  let [low, high] = [0, times.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((times[middle] ?? 0) <= atMs) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return Float64Array.from(times).sort();
 }
 
 /** The lag of the steady phase, and what counts as back at it. */
@@ -157,7 +145,7 @@ function shareOfSteadyLoad(evidence: Evidence, steady: Phase): number {
     sample?.committed.reduce((sum, offset) => sum + Math.max(0, offset), 0) ?? 0;
   const stored = storedTimes(evidence);
   const committed = total(inPhase.at(-1)) - total(inPhase[0]);
-  const rows = countUpTo(stored, steady.endMs) - countUpTo(stored, steady.startMs);
+  const rows = below(stored, steady.endMs) - below(stored, steady.startMs);
   const due = ((steady.endMs - steady.startMs) / 1000) * steady.perSecond;
   return Math.max(committed, rows) / due;
 }
