@@ -11,6 +11,8 @@ import { until } from "./until.ts";
 /** Longer than the session of a worker that was killed: until its end the group has a member. */
 const groupsEmptyWithinMs = 5_000;
 const keysAtOnce = 1_000;
+/** A server that takes connections and answers nothing must not hold up the end of a run. */
+const redisAnswersWithinMs = 5_000;
 
 export interface Place {
   readonly topic: string;
@@ -111,7 +113,12 @@ async function deleteGroups(admin: Admin, ours: readonly string[]): Promise<void
 /** @param prefix without a character that stands for others in a pattern of Redis */
 async function deleteKeys(stack: Stack, prefix: string): Promise<void> {
   const { Redis } = await import("ioredis");
-  const client = new Redis(stack.direct.redisUrl, { maxRetriesPerRequest: 1, retryStrategy: () => null });
+  const client = new Redis(stack.direct.redisUrl, {
+    maxRetriesPerRequest: 1,
+    retryStrategy: () => null,
+    commandTimeout: redisAnswersWithinMs,
+    enableReadyCheck: false,
+  });
   client.on("error", () => undefined);
   try {
     let cursor = "0";

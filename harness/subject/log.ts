@@ -75,5 +75,8 @@ function wholeLines(text: Buffer): Buffer {
   return end === -1 ? text : text.subarray(0, end + 1);
 }
 
-/** From behind its first line break; all of it where there is none. */
-const fromLineBegin = (text: Buffer): Buffer => text.subarray(text.indexOf(newline) + 1);
+/** From behind its first line break; all of it where nothing but one line's end is there. */
+function fromLineBegin(text: Buffer): Buffer {
+  const from = text.indexOf(newline) + 1;
+  return from === text.length ? text : text.subarray(from);
+}

@@ -297,6 +297,27 @@ describe("what retries do to others", () => {
     expect(failing(0.8).offending?.[0]).toContain("from 7.0 s on");
   });
 
+  test("events that waited through an outage, and fail together when it is over, are not held against the worker", () => {
+    const { waits } = retriesOf(readEvidence(simulateRetries(), backoffTestLab));
+    const held = new Set(
+      waits.filter(({ fromMs, toMs }) => fromMs < 5_200 && toMs > 4_500).map(({ message }) => message),
+    );
+    const others = new Set(waits.map(({ message }) => message).filter((message) => !held.has(message)));
+    const failingTogether = (messages: ReadonlySet<number>) =>
+      judged({}, (record) => {
+        const attempts = record.gateway?.attempts;
+        if (attempts === undefined) throw new Error("no gateway");
+        for (const message of [...messages].slice(0, 200)) {
+          const last = attempts.message.lastIndexOf(message);
+          attempts.arrivedMs[last] = 7_700;
+          attempts.answeredMs[last] = 7_702;
+          attempts.status[last] = 503;
+        }
+      }).of("error-rate-falls");
+    expect(failingTogether(held).verdict).toBe("pass");
+    expect(failingTogether(others).verdict).toBe("fail");
+  });
+
   test("healthy events that wait behind retries fail no-head-of-line; by seconds, on any host", () => {
     const held = (ms: number) => ({ delayMs: (dueMs: number) => (dueMs > 2_000 ? ms : 10) });
     expect(judged(held(1_300)).of("no-head-of-line").verdict).toBe("fail");

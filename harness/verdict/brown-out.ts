@@ -29,12 +29,16 @@ export interface ErrorWindow {
   readonly share: number;
 }
 
-/** Calls by windows of 500 ms, from the beginning of the load. */
-export function errorWindows(evidence: Evidence): ErrorWindow[] {
+/**
+ * Calls by windows of 500 ms, from the beginning of the load.
+ * @param leftOut messages whose calls are not counted
+ */
+export function errorWindows(evidence: Evidence, leftOut: ReadonlySet<number> = new Set()): ErrorWindow[] {
   const { attempts } = gatewayOf(evidence);
   const calls: number[] = [];
   const failed: number[] = [];
   for (const [i, at] of attempts.arrivedMs.entries()) {
+    if (leftOut.has(attempts.message[i] ?? -1)) continue;
     const window = Math.floor(at / errorWindowMs);
     calls[window] = (calls[window] ?? 0) + 1;
     if (attempts.status[i] !== 200) failed[window] = (failed[window] ?? 0) + 1;
@@ -73,6 +77,24 @@ function chance(share: number, ...calls: readonly number[]): number {
   return 4 * Math.sqrt(calls.reduce((sum, count) => sum + variance / count, 0));
 }
 
+/**
+ * Messages that waited for a retry while something was away, or longer for what had piled up meanwhile. Those that will succeed come together when it is back, and
+ * those that will not come together after them: when that is, and what share fails then, is the outage's doing.
+ */
+function heldUp(evidence: Evidence): ReadonlySet<number> {
+  const { faults } = evidence.record;
+  const { waits } = retriesOf(evidence);
+  return new Set(
+    waits
+      .filter(
+        ({ fromMs, toMs, waitMs, idealMs, disturbed }) =>
+          (disturbed && waitMs > idealMs) ||
+          faults.some(({ startMs, healMs }) => fromMs < healMs && toMs > startMs),
+      )
+      .map(({ message }) => message),
+  );
+}
+
 /** What could not be called for while something was away comes when it is back, and fails more often than the rest. */
 const bringsOverdue = ({ startMs }: ErrorWindow, faults: readonly Fault[]): boolean =>
   faults.some(({ healMs, clearMs }) => startMs + errorWindowMs > healMs && startMs < clearMs);
@@ -88,7 +110,8 @@ export const errorRateFalls: Criterion = {
     if (brownOut === undefined) {
       return { ...base, measured: null, verdict: "unknown", detail: "There was no brown-out." };
     }
-    const windows = errorWindows(evidence).filter(
+    const leftOut = heldUp(evidence);
+    const windows = errorWindows(evidence, leftOut).filter(
       ({ startMs, calls }) =>
         startMs >= brownOut.endMs && startMs + errorWindowMs <= loadMs && calls >= minCalls,
     );
@@ -101,7 +124,7 @@ export const errorRateFalls: Criterion = {
     const easedMs = brownOut.endMs + (brownOut.easesMs ?? 0);
     const after = windows.filter(({ startMs }) => startMs >= easedMs);
     const last = after.at(-1);
-    const told = `Share of failing calls by ${errorWindowMs} ms since the end of the brown-out at ${seconds(brownOut.endMs)}: ${windows.map(({ share }) => `${percent(share)} %`).join(", ")}; the plan's floor is ${percent(floor)} %`;
+    const told = `Share of failing calls by ${errorWindowMs} ms since the end of the brown-out at ${seconds(brownOut.endMs)}: ${windows.map(({ share }) => `${percent(share)} %`).join(", ")}; the plan's floor is ${percent(floor)} %. Without the ${leftOut.size} events that an outage held up between two calls`;
     const samples = windows.length;
     if (last === undefined || samples < minWindows) {
       return {

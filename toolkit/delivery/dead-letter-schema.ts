@@ -67,13 +67,19 @@ BEGIN
     ALTER TABLE dead_letters
       ALTER COLUMN value SET STORAGE EXTERNAL, ALTER COLUMN edited_value SET STORAGE EXTERNAL;
   END IF;
-END $$;
-CREATE UNIQUE INDEX IF NOT EXISTS dead_letters_id ON dead_letters (id);
-CREATE UNIQUE INDEX IF NOT EXISTS dead_letters_origin ON dead_letters (topic, partition, "offset");
-CREATE INDEX IF NOT EXISTS dead_letters_state ON dead_letters (state, id);
-CREATE INDEX IF NOT EXISTS dead_letters_first_failed ON dead_letters (first_failed_at);
-CREATE INDEX IF NOT EXISTS dead_letters_buried ON dead_letters (buried_at);
-CREATE UNIQUE INDEX IF NOT EXISTS dead_letter_audit_id ON dead_letter_audit (id);`;
+  -- To ask for an index that is there locks its table against writers.
+  IF (SELECT count(*) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+      WHERE indrelid IN ('dead_letters'::regclass, 'dead_letter_audit'::regclass)
+      AND relname IN ('dead_letters_id', 'dead_letters_origin', 'dead_letters_state', 'dead_letters_first_failed',
+                      'dead_letters_buried', 'dead_letter_audit_id')) < 6 THEN
+    CREATE UNIQUE INDEX IF NOT EXISTS dead_letters_id ON dead_letters (id);
+    CREATE UNIQUE INDEX IF NOT EXISTS dead_letters_origin ON dead_letters (topic, partition, "offset");
+    CREATE INDEX IF NOT EXISTS dead_letters_state ON dead_letters (state, id);
+    CREATE INDEX IF NOT EXISTS dead_letters_first_failed ON dead_letters (first_failed_at);
+    CREATE INDEX IF NOT EXISTS dead_letters_buried ON dead_letters (buried_at);
+    CREATE UNIQUE INDEX IF NOT EXISTS dead_letter_audit_id ON dead_letter_audit (id);
+  END IF;
+END $$;`;
 
 /** ALWAYS: they hold in sessions that ask for no triggers (session_replication_role) too. */
 const rules = `

@@ -14,7 +14,7 @@ export interface KafkaRecord {
 }
 
 /** Header values are bytes too; a header that occurs several times has several. */
-export type KafkaHeaders = IHeaders;
+export type KafkaHeaders = Readonly<IHeaders>;
 
 /** A record that kafkajs has decoded. */
 export function kafkaRecord(topic: string, partition: number, raw: KafkaMessage): KafkaRecord {

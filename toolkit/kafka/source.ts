@@ -59,7 +59,8 @@ export interface KafkaSourceOptions {
   readonly commitIntervalMs?: number;
   /**
    * Time without progress after which the worker leaves its group. Default 60,000 ms. Longer than the interval of a
-   * rate limit, which looks the same from here.
+   * rate limit, which looks the same from here. Once it has left it comes again on trial, and bears with less until
+   * something is finished; see patience.ts.
    */
   readonly stuckAfterMs?: number;
   /** Name of this client in the broker's logs. Default `"sluice"`. */

@@ -284,6 +284,34 @@ test("when the store refuses every failed message, few try at once, and demand d
   await pipeline.stop();
 });
 
+test("calls of the failed handler never overlap, also while refused messages are tried beside the others", async () => {
+  const source = memorySource<number>();
+  const stored = new Set<unknown>();
+  let [open, mostOpen, isMended] = [0, 0, false];
+  const pipeline = startPipeline({
+    source,
+    maxInFlight: 20,
+    process: (message) => message.fail("no"),
+    batcher: { retry: { isTransient } },
+    write() {},
+    async failed(messages) {
+      open += 1;
+      mostOpen = Math.max(mostOpen, open);
+      await eventLoopTurns(2);
+      open -= 1;
+      if (!isMended && messages.some(({ value }) => (value as number) % 10 === 3))
+        throw new Error("constraint");
+      for (const { value } of messages) stored.add(value);
+    },
+  });
+  source.push(upTo(50));
+  await until("all others to be stored", () => stored.size === 45);
+  isMended = true;
+  await until("all to be committable", () => source.committable() === 50);
+  expect(mostOpen).toBe(1);
+  await pipeline.stop();
+});
+
 test("a failed message that is refused is let go of with its partition, and handed back at the end", async () => {
   const source = memorySource<number>();
   let refusals = 0;

@@ -8,6 +8,8 @@ import type { Plan, RetryPlan } from "./options.ts";
 import type { Write, WriteContext } from "./pipeline.ts";
 import { retryWaitMs } from "./retry.ts";
 
+const noop = (): void => undefined;
+
 /** What is written, and what becomes of it: the part in which writing batches and storing failures differ. */
 export interface Sink {
   readonly write: Write<unknown, unknown>;
@@ -62,6 +64,8 @@ export class Writer {
   readonly #firstTry: WriteContext;
   #isRetired = false;
   #aside = 0;
+  /** Settles with the last call that had to wait for its turn. */
+  #last: Promise<void> = Promise.resolve();
   /** Each ends a wait before the next attempt. */
   readonly #waits = new Set<() => void>();
 
@@ -110,7 +114,7 @@ export class Writer {
       let error: unknown;
       let failed = false;
       try {
-        const result: unknown = sink.write(batch, this.#firstTry);
+        const result: unknown = this.#write(batch, this.#firstTry);
         if (isThenable(result)) return this.#finish(batch, result, startedAt, count);
       } catch (thrown) {
         failed = true;
@@ -151,7 +155,7 @@ export class Writer {
     let startedAt = firstAt;
     for (let attempt = 1; ; attempt++) {
       try {
-        pending ??= Promise.resolve(sink.write(batch, { attempt, signal }));
+        pending ??= Promise.resolve(this.#write(batch, { attempt, signal }));
         await pending;
       } catch (error) {
         if (account.isClosed) return;
@@ -182,6 +186,18 @@ export class Writer {
       sink.onWritten(batch, attempt, plan.clock.now() - startedAt);
       return;
     }
+  }
+
+  /** A writer's calls never overlap: while messages are tried aside, one waits for the other. */
+  #write(batch: GatheredBatch, context: WriteContext): unknown {
+    const { sink, account } = this.#options;
+    if (this.#aside === 0) return sink.write(batch, context);
+    const written = this.#last.then(() => {
+      if (account.isClosed) throw new Error("the pipeline was stopped before its turn came");
+      return sink.write(batch, context);
+    });
+    this.#last = written.then(noop, noop);
+    return written;
   }
 
   async #tryAside(batch: GatheredBatch, error: unknown): Promise<void> {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Database, inTransaction, type Queryable } from "./open.ts";
+import { type Database, inTransaction } from "./open.ts";
 import { isTransient, sqlState } from "./transient.ts";
 
 /**
@@ -7,9 +7,8 @@ import { isTransient, sqlState } from "./transient.ts";
  * the database: workers that start at the same time do it one after another, and none sees an error of a race
  * (`IF NOT EXISTS` alone has one). While the database does not answer it is tried again.
  *
- * An index that is there is not asked for: `CREATE INDEX IF NOT EXISTS` first locks its table against writers, waits for
- * the longest transaction that has written to it, and whoever writes waits behind it. Statements that lock a table for
- * other reasons (`ALTER TABLE`) must look whether anything is to be changed themselves.
+ * Some statements lock a table even where nothing is missing (`CREATE INDEX IF NOT EXISTS`, `ALTER TABLE`): they wait for
+ * the longest transaction that uses it, and whoever comes later waits behind them. Look in the catalog first.
  *
  * @param statements SQL without parameters, separated by semicolons
  * @param deadlineMs how long to try. Default 30,000 ms
@@ -22,7 +21,7 @@ export async function ensureSchema(db: Database, statements: string, deadlineMs 
     try {
       return await inTransaction(db, async (connection) => {
         await connection.query("SELECT pg_advisory_xact_lock(hashtextextended('sluice: schema', 0))");
-        await connection.query(await withoutIndexesThere(connection, statements));
+        await connection.query(statements);
       });
     } catch (error) {
       if (!isTransient(error) || isFinal(error)) throw error;
@@ -32,18 +31,6 @@ export async function ensureSchema(db: Database, statements: string, deadlineMs 
       await delay(100);
     }
   }
-}
-
-const createIndex = /CREATE\s+(?:UNIQUE\s+)?INDEX\s+IF\s+NOT\s+EXISTS\s+([\w".]+)[^;]*/gi;
-
-async function withoutIndexesThere(connection: Queryable, statements: string): Promise<string> {
-  const names = [...statements.matchAll(createIndex)].map(([, name]) => name);
-  const { rows } = await connection.query<{ name: string }>(
-    "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL",
-    [names],
-  );
-  const there = new Set(rows.map(({ name }) => name));
-  return statements.replaceAll(createIndex, (statement, name) => (there.has(name) ? "" : statement));
 }
 
 /** Wrong statement or right (SQLSTATE class 42), password (28) or database (3D): a person must act before a start. */

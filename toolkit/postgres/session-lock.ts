@@ -7,7 +7,7 @@ const againMs = 100;
  * Runs `work` while this session holds the lock of that name, and gives what came of it; undefined, and nothing was
  * run, when another session holds it for `withinMs` (default 0: one look). No transaction is open meanwhile, so `work`
  * may wait for somebody else, and the lock goes with its process when that dies, as soon as the server has noticed. It
- * keeps a connection of the pool.
+ * keeps a connection of the pool: `work` needs another one.
  */
 export async function underSessionLock<Result>(
   db: Database,
@@ -18,11 +18,17 @@ export async function underSessionLock<Result>(
   const connection = await db.connect();
   let broken: Error | undefined;
   const isTaken = async (): Promise<boolean> => {
-    const { rows } = await connection.query<{ taken: boolean }>(
-      "SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS taken",
-      [name],
-    );
-    return rows[0]?.taken === true;
+    try {
+      const { rows } = await connection.query<{ taken: boolean }>(
+        "SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS taken",
+        [name],
+      );
+      return rows[0]?.taken === true;
+    } catch (error) {
+      // A server that answers after all takes the lock then: it must not stay with a connection of the pool.
+      broken = error instanceof Error ? error : new Error(String(error));
+      throw error;
+    }
   };
   const letGo = () => connection.query("SELECT pg_advisory_unlock(hashtextextended($1, 0))", [name]);
   try {
