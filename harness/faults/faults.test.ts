@@ -72,6 +72,31 @@ test("a kill behind a held commit waits for rows that tell their partition, from
   expect(fault.note).toBeUndefined();
 });
 
+test("a kill whose moment comes after the load meets a worker that still works something off, and no other", async () => {
+  const killsOf = async (newestCommitEpochMs: () => number) => {
+    let kills = 0;
+    const context = contextOf({
+      workers: 1,
+      // No time to recover: rows flow, or they do not.
+      sessionTimeoutMs: -4_000,
+      loadMs: 5,
+      seed: 1,
+      stack: { link: () => undefined },
+      probe: { newestCommitEpochMs },
+      crew: {
+        kill: async () => void kills++,
+        start: async () => ({ startedAt: Date.now() }),
+      },
+    });
+    const done: Fault[] = [];
+    await breakThings([{ ...kill, meets: "anything" }], context, done);
+    expect(done.length).toBe(kills);
+    return kills;
+  };
+  expect(await killsOf(() => Date.now())).toBe(1);
+  expect(await killsOf(() => 0)).toBe(0);
+});
+
 test.each([
   [
     "the run is cut short",

@@ -75,9 +75,10 @@ export async function breakThings(
       done.push(await killWorker(plan, context));
       continue;
     }
-    if (plan.kind === "kill-worker" && plan.meets !== "waiting" && context.now() > context.loadMs) continue;
     if (context.workers > 1) members = await wholeCrew(members, context);
     const flowing = await rowsFlow(done.at(-1)?.healMs ?? 0, context);
+    // On a slow machine the last kill of a row meets what is still to be worked off. Without that it would prove nothing.
+    if (plan.kind === "kill-worker" && !flowing && context.now() > context.loadMs) continue;
     if (plan.kind === "kill-worker") done.push({ ...(await killWorker(plan, context)), flowing });
     else if (context.stack.cannot("cut", plan.service) === undefined) {
       done.push({ ...(await cut(plan, context)), flowing });
