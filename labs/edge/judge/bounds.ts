@@ -10,6 +10,10 @@ type Criterion = DrillCriterion<Seen>;
 
 /** To say no costs no work: what is added to the host's own lateness is the way there and back. */
 const refusalMs = 100;
+/** A client later than a quarter of that cannot tell so short a wait. */
+const maxClientLateMs = refusalMs / 4;
+/** A wait of so many times the limit is none of the client's. */
+const beyondClient = 10;
 /** A wait may be this much longer than the queue before it: arrivals and work are not evenly spread. */
 const waitFactor = 1.5;
 const waitSlackMs = 250;
@@ -23,7 +27,7 @@ export const refusesAtOnce: Criterion = {
   claim: "While its places are taken the worker says no, and it says so at once: p99 of the refusals.",
   timing: true,
   judge(evidence): Finding {
-    const { requests, isTimed } = flowOf(evidence);
+    const { requests, isTimed, clientLateMs } = flowOf(evidence);
     const limit = refusalMs + timerAllowanceMs(evidence.record.host);
     const waits = requests
       .filter((one) => one.status === 429 && isTimed(one))
@@ -44,6 +48,14 @@ export const refusesAtOnce: Criterion = {
     }
     const detail = `${waits.length} requests were refused; half of them within ${(quantile(waits, 0.5) ?? 0).toFixed(1)} ms.`;
     if (p99 <= limit) return { ...base, verdict: "pass", detail };
+    if (clientLateMs > maxClientLateMs && p99 <= beyondClient * limit) {
+      return {
+        ...base,
+        verdict: "unknown",
+        detail: `${detail} The client itself sent 1 of 100 requests ${Math.round(clientLateMs)} ms late or more (at most ${maxClientLateMs} ms): it cannot tell so short a wait.`,
+        lookAt: "Close other programs.",
+      };
+    }
     return {
       ...base,
       verdict: "fail",

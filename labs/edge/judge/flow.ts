@@ -44,6 +44,8 @@ export interface Flow {
   readonly messageBytes: number;
   /** When each event was stored, sorted. */
   readonly storedMs: readonly number[];
+  /** How late the client sent, 99 of 100: so late it may have read an answer too. */
+  readonly clientLateMs: number;
   /** Of one who takes the last place: all the others are before him, at the slowest work time. */
   readonly longestWaitMs: number;
   /** Within the kill and shortly after it, when connections were broken and nobody listened. */
@@ -132,6 +134,12 @@ function makeFlow(evidence: EdgeEvidence): Flow {
   const slowestMs = Math.max(...steps.map(({ servedMs }) => servedMs));
   const longestWaitMs = (worker.maxInFlight / worker.concurrency) * (slowestMs + callOverhead.p50Ms);
   const warmMs = steps[0]?.startMs ?? 0;
+  const sentLateMs = phasesOf(parameter).flatMap(({ first, count, startMs, perSecond }) =>
+    Array.from({ length: count }, (_, i) => {
+      const sentMs = startMs < warmMs ? null : seen.requests.sentMs[first + i];
+      return sentMs == null ? [] : [sentMs - startMs - (i * 1_000) / perSecond];
+    }).flat(),
+  );
   const duringKill = ({ sentMs, answeredMs }: Request): boolean =>
     killed !== undefined &&
     sentMs <= killed.clearMs &&
@@ -147,6 +155,7 @@ function makeFlow(evidence: EdgeEvidence): Flow {
     callOverheadMs: callOverhead.p50Ms,
     messageBytes: bytes / Math.max(1, wellFormed.length),
     storedMs,
+    clientLateMs: quantile(sentLateMs, 0.99) ?? 0,
     longestWaitMs,
     duringKill,
     isTimed: (one) => one.sentMs >= warmMs && !duringKill(one),

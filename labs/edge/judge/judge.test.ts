@@ -105,6 +105,23 @@ describe("one planted fault is found by its own criterion", () => {
     );
   });
 
+  test("a client that was late itself cannot tell refusals of a tenth of a second; it can tell those of seconds", () => {
+    const refused = (afterMs: number) =>
+      judged({}, ({ drill: { requests } }) => {
+        for (const [i, sentMs] of requests.sentMs.entries()) {
+          if (sentMs === null || sentMs < 600) continue;
+          const lateMs = i % 20 === 0 ? 40 : 0;
+          requests.sentMs[i] = sentMs + lateMs;
+          const answeredMs = requests.answeredMs[i];
+          if (answeredMs == null) continue;
+          requests.answeredMs[i] = answeredMs + lateMs + (requests.status[i] === 429 ? afterMs : 0);
+        }
+      }).of("refuses-at-once");
+    expect(refused(0)?.verdict).toBe("pass");
+    expect(refused(300)).toMatchObject({ verdict: "unknown", detail: expect.stringContaining("40 ms late") });
+    expect(refused(2_000)?.verdict).toBe("fail");
+  });
+
   test("an edge that refuses though it has places fails rate-matches-capacity", () => {
     const { which } = judged({ maxInFlight: 1 });
     expect(which("fail")).toContain("rate-matches-capacity");
