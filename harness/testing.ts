@@ -39,6 +39,8 @@ export function sharedStack(): Promise<Stack> {
   }).then((stack) => {
     // Vitest ends its processes so, and waits for half a second; what is registered goes at the exit.
     process.once("SIGTERM", () => process.exit());
+    // Vitest itself is gone: nobody will end this process.
+    process.once("disconnect", () => process.exit());
     return stack;
   });
   return shared;
