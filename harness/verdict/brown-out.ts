@@ -78,8 +78,9 @@ function chance(share: number, ...calls: readonly number[]): number {
 }
 
 /**
- * Messages that waited for a retry while something was away, or longer for what had piled up meanwhile. Those that will succeed come together when it is back, and
- * those that will not come together after them: when that is, and what share fails then, is the outage's doing.
+ * Messages that waited for a retry while something was away, or longer for what had piled up meanwhile. Those that will
+ * succeed come together when it is back, and those that will not come together after them: when that is, and what share
+ * fails then, is the outage's doing.
  */
 function heldUp(evidence: Evidence): ReadonlySet<number> {
   const { faults } = evidence.record;

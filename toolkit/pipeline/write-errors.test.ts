@@ -234,21 +234,34 @@ test("a message that a write failed before a permanent error is not written agai
   await pipeline.stop();
 });
 
+/** Nothing can be processed, and what is to store that meets errors that are not transient. */
+function startFailing(
+  source: ReturnType<typeof memorySource<number>>,
+  failed: (messages: readonly AnyMessage[]) => void | Promise<void>,
+  maxInFlight?: number,
+) {
+  return startPipeline({
+    source,
+    ...(maxInFlight === undefined ? {} : { maxInFlight }),
+    process: (message) => message.fail("no"),
+    batcher: { retry: { isTransient } },
+    write() {},
+    failed,
+  });
+}
+
 test("a failed message that its store refuses holds up no other: it is tried again beside them, and never dropped", async () => {
   const source = memorySource<number>();
   const stored: number[] = [];
   let isMended = false;
-  const pipeline = startPipeline({
+  const pipeline = startFailing(
     source,
-    maxInFlight: 20,
-    process: (message) => message.fail("no"),
-    batcher: { retry: { isTransient } },
-    write() {},
-    failed(messages) {
+    (messages) => {
       if (!isMended && messages.some(({ value }) => value === 3)) throw new Error("constraint");
       stored.push(...messages.map(({ value }) => value as number));
     },
-  });
+    20,
+  );
   source.push(upTo(100));
   await until("all others to be stored", () => stored.length === 99);
   expect(stored).toEqual(upTo(100).filter((value) => value !== 3));
@@ -264,17 +277,14 @@ test("when the store refuses every failed message, few try at once, and demand d
   const source = memorySource<number>();
   const tried: (readonly unknown[])[] = [];
   let isMended = false;
-  const pipeline = startPipeline({
+  const pipeline = startFailing(
     source,
-    maxInFlight: 50,
-    process: (message) => message.fail("no"),
-    batcher: { retry: { isTransient } },
-    write() {},
-    failed(messages) {
+    (messages) => {
       tried.push(messages.map(({ value }) => value));
       if (!isMended) throw new Error("constraint");
     },
-  });
+    50,
+  );
   source.push(upTo(1_000));
   await until("second attempts", () => tried.length > 60);
   expect(new Set(tried.filter(({ length }) => length === 1).flat()).size).toBe(9);
@@ -288,13 +298,9 @@ test("calls of the failed handler never overlap, also while refused messages are
   const source = memorySource<number>();
   const stored = new Set<unknown>();
   let [open, mostOpen, isMended] = [0, 0, false];
-  const pipeline = startPipeline({
+  const pipeline = startFailing(
     source,
-    maxInFlight: 20,
-    process: (message) => message.fail("no"),
-    batcher: { retry: { isTransient } },
-    write() {},
-    async failed(messages) {
+    async (messages) => {
       open += 1;
       mostOpen = Math.max(mostOpen, open);
       await eventLoopTurns(2);
@@ -303,7 +309,8 @@ test("calls of the failed handler never overlap, also while refused messages are
         throw new Error("constraint");
       for (const { value } of messages) stored.add(value);
     },
-  });
+    20,
+  );
   source.push(upTo(50));
   await until("all others to be stored", () => stored.size === 45);
   isMended = true;
@@ -315,15 +322,9 @@ test("calls of the failed handler never overlap, also while refused messages are
 test("a failed message that is refused is let go of with its partition, and handed back at the end", async () => {
   const source = memorySource<number>();
   let refusals = 0;
-  const pipeline = startPipeline({
-    source,
-    process: (message) => message.fail("no"),
-    batcher: { retry: { isTransient } },
-    write() {},
-    failed() {
-      refusals++;
-      throw new Error("constraint");
-    },
+  const pipeline = startFailing(source, () => {
+    refusals++;
+    throw new Error("constraint");
   });
   source.push([0]);
   await until("it to be refused", () => refusals > 1);

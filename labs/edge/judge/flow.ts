@@ -1,6 +1,6 @@
 /** What judges and charts of the edge both read: rates by step, answers by kind, what was stored when. */
 import type { DrillEvidence } from "../../../harness/drill.ts";
-import type { ScheduledPhase } from "../../../harness/load/schedule.ts";
+import { dueTimes, type ScheduledPhase } from "../../../harness/load/schedule.ts";
 import { allowedBetween, type RatedStep } from "../../../harness/verdict/capacity.ts";
 import type { Seen } from "./observe.ts";
 import { eventful, phasesOf, planOf, scenarioOf } from "./scenario.ts";
@@ -134,12 +134,11 @@ function makeFlow(evidence: EdgeEvidence): Flow {
   const slowestMs = Math.max(...steps.map(({ servedMs }) => servedMs));
   const longestWaitMs = (worker.maxInFlight / worker.concurrency) * (slowestMs + callOverhead.p50Ms);
   const warmMs = steps[0]?.startMs ?? 0;
-  const sentLateMs = phasesOf(parameter).flatMap(({ first, count, startMs, perSecond }) =>
-    Array.from({ length: count }, (_, i) => {
-      const sentMs = startMs < warmMs ? null : seen.requests.sentMs[first + i];
-      return sentMs == null ? [] : [sentMs - startMs - (i * 1_000) / perSecond];
-    }).flat(),
-  );
+  const dueMs = dueTimes(phasesOf(parameter));
+  const sentLateMs = requests.flatMap(({ index, sentMs }) => {
+    const due = dueMs[index] ?? 0;
+    return due >= warmMs ? [sentMs - due] : [];
+  });
   const duringKill = ({ sentMs, answeredMs }: Request): boolean =>
     killed !== undefined &&
     sentMs <= killed.clearMs &&
