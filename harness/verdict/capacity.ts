@@ -21,6 +21,8 @@ export interface RatedStep {
 export interface MeasuredOverhead {
   /** Undefined with fewer than `minOverheadSamples` calls. */
   readonly meanMs: number | undefined;
+  /** The mean of all calls of that time lies within so much of it, by a confidence of 99 %. */
+  readonly marginMs: number;
   readonly samples: number;
 }
 
@@ -30,29 +32,57 @@ export const minSaturated = 3;
 /** So little of what the places allow is no host's doing: on a busy one calls take longer, and that is counted. */
 const inexcusableShare = 0.3;
 
-/** Fewer calls of the reference tell nothing of a step. */
-const minOverheadSamples = 8;
+/** Calls that follow each other meet the same neighbours: only batches of them are samples of their own. */
+const batchOf = 5;
+/** Fewer calls of the reference tell nothing of a step: two batches. */
+const minOverheadSamples = 2 * batchOf;
 /** Of these calls, at either end: one stall must not decide a step. */
 const trimmedShare = 0.1;
+/** Student's t for a two-sided confidence of 99 %, by degrees of freedom from 1; with more than these, the last. */
+const studentT = [63.66, 9.92, 5.84, 4.6, 4.03, 3.71, 3.5, 3.36, 3.25, 3.17];
 
 /**
  * Mean of the reference caller's calls that ended in a stretch of time, without the quickest and the slowest tenth. A
  * mean, because it is the mean that decides how many calls fit into a second.
+ *
+ * The margin is that of a trimmed mean, from winsorised samples (Tukey and McLaughlin 1963), by batch means (Law and
+ * Kelton, Simulation Modeling and Analysis).
  */
 export function overheadBetween(
   reference: { readonly atMs: readonly number[]; readonly overheadMs: readonly number[] },
   fromMs: number,
   toMs: number,
 ): MeasuredOverhead {
-  const sorted = reference.overheadMs
-    .filter((_, i) => (reference.atMs[i] ?? 0) >= fromMs && (reference.atMs[i] ?? 0) < toMs)
-    .sort((a, b) => a - b);
-  const samples = sorted.length;
-  if (samples < minOverheadSamples) return { meanMs: undefined, samples };
+  const inOrder = reference.overheadMs.filter(
+    (_, i) => (reference.atMs[i] ?? 0) >= fromMs && (reference.atMs[i] ?? 0) < toMs,
+  );
+  const samples = inOrder.length;
+  if (samples < minOverheadSamples) {
+    return { meanMs: undefined, marginMs: Number.POSITIVE_INFINITY, samples };
+  }
   const cut = Math.floor(trimmedShare * samples);
-  const middle = sorted.slice(cut, samples - cut);
-  return { meanMs: middle.reduce((sum, one) => sum + one, 0) / middle.length, samples };
+  const middle = inOrder.toSorted((a, b) => a - b).slice(cut, samples - cut);
+  const [low = 0, high = 0] = [middle[0], middle.at(-1)];
+  const winsorised = inOrder.map((one) => Math.min(high, Math.max(low, one)));
+  return {
+    meanMs: mean(middle),
+    marginMs: (marginOf(winsorised) * samples) / middle.length,
+    samples,
+  };
 }
+
+/** Half the width of the confidence interval of the mean of correlated samples; those behind the last batch are left out. */
+function marginOf(inOrder: readonly number[]): number {
+  const batches = Array.from({ length: Math.floor(inOrder.length / batchOf) }, (_, i) =>
+    mean(inOrder.slice(i * batchOf, (i + 1) * batchOf)),
+  );
+  const centre = mean(batches);
+  const degrees = batches.length - 1;
+  const variance = batches.reduce((sum, one) => sum + (one - centre) ** 2, 0) / degrees;
+  return (studentT[degrees - 1] ?? studentT.at(-1) ?? 0) * Math.sqrt(variance / batches.length);
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, one) => sum + one, 0) / values.length;
 
 /** concurrency / (served time + overhead), a second. */
 export const capacityOf = (concurrency: number, servedMs: number, callOverheadMs: number): number =>
@@ -105,21 +135,26 @@ export function capacityFinding(
     capacityPerSecond === undefined ? [] : [{ ...step, capacityPerSecond }],
   );
   const off = (step: (typeof rated)[number]) => step.donePerSecond / step.capacityPerSecond - 1;
-  const worst = rated.reduce((most, step) => Math.max(most, Math.abs(off(step))), 0);
+  const outside = rated.filter((step) => Math.abs(off(step)) > capacityTolerance);
+  // The worst of the overheads that its calls leave possible would explain the rate: such a step tells nothing.
+  const undecided = outside.filter(isWithinMargin);
+  const cheap = outside.filter(
+    (step) => !undecided.includes(step) && off(step) > 0 && paysLessThanReference(step),
+  );
+  const wrong = outside.filter((step) => !undecided.includes(step) && !cheap.includes(step));
+  const decided = rated.filter((step) => !undecided.includes(step));
+  const worst = decided.reduce((most, step) => Math.max(most, Math.abs(off(step))), 0);
   const base = {
-    measured: rated.length === 0 ? null : Math.round(worst * 1_000) / 10,
+    measured: decided.length === 0 ? null : Math.round(worst * 1_000) / 10,
     threshold: `<= ${capacityTolerance * 100}`,
     unit: "% from capacity (worst step)",
-    samples: rated.length,
+    samples: decided.length,
   };
   const told = rated.map(
     (step) =>
-      `${step.workMs} ms: ${Math.round(step.donePerSecond)} of ${Math.round(step.capacityPerSecond)}/s${toldOf(step.overhead)}`,
+      `${step.workMs} ms: ${Math.round(step.donePerSecond)} of ${Math.round(step.capacityPerSecond)}/s${toldOf(step.overhead)}${undecided.includes(step) ? ", which decides nothing" : ""}`,
   );
-  const detail = `${words.done[0]?.toUpperCase()}${words.done.slice(1)} of possible by work time: ${told.join(", ")}.`;
-  const outside = rated.filter((step) => Math.abs(off(step)) > capacityTolerance);
-  const cheap = outside.filter((step) => off(step) > 0 && paysLessThanReference(step));
-  const wrong = outside.filter((step) => !cheap.includes(step));
+  const detail = `${words.done[0]?.toUpperCase()}${words.done.slice(1)} of possible by work time: ${told.join("; ")}.`;
   if (wrong.length > 0) {
     return {
       ...base,
@@ -157,7 +192,27 @@ export function capacityFinding(
       lookAt: "whether the load is above the worker's capacity in the later steps",
     };
   }
+  if (decided.length < minSaturated) {
+    return {
+      ...base,
+      verdict: "unknown",
+      detail: `Only ${decided.length} steps decide (at least ${minSaturated}): in the others the calls beside the load differ too much to tell what the places allow. ${detail}`,
+      lookAt: "Close other programs.",
+    };
+  }
   return { ...base, verdict: "pass", detail };
+}
+
+/** The rate would be on the curve by an overhead within the margin of the one that was measured. */
+function isWithinMargin({ servedMs, overhead, capacityPerSecond = 0, donePerSecond }: RatedStep): boolean {
+  if (overhead?.meanMs === undefined) return false;
+  const { meanMs, marginMs } = overhead;
+  const allowedWith = (overheadMs: number) =>
+    (capacityPerSecond * (servedMs + meanMs)) / (servedMs + Math.max(0, overheadMs));
+  return (
+    donePerSecond >= (1 - capacityTolerance) * allowedWith(meanMs + marginMs) &&
+    donePerSecond <= (1 + capacityTolerance) * allowedWith(meanMs - marginMs)
+  );
 }
 
 /**
@@ -176,7 +231,7 @@ const paysLessThanReference = ({
 const toldOf = (overhead: MeasuredOverhead | undefined): string =>
   overhead?.meanMs === undefined
     ? ""
-    : ` (${overhead.meanMs.toFixed(1)} ms overhead, ${overhead.samples} calls)`;
+    : ` (${overhead.meanMs.toFixed(1)} ± ${overhead.marginMs.toFixed(1)} ms overhead, ${overhead.samples} calls)`;
 
 /**
  * Overhead by work time, as measured beside the load: between the steps by straight lines, outside of them as in the
