@@ -131,7 +131,8 @@ const full: Scenario = {
 const quickRetry: RetrySettings = { maxAttempts: 4, baseMs: 800, factor: 2, capMs: 3_300, jitter: 0.8 };
 
 const quick: Scenario = {
-  load: { ...messages, phases: phases(2_000, 4_800, 2_000), trouble },
+  // Long enough after the outage for five windows of errors, of which a slow host leaves three.
+  load: { ...messages, phases: phases(2_000, 4_800, 2_700), trouble },
   gateway: gateway(2_000, 4_800, 1_000),
   faults: [
     { kind: "kill-worker", meets: "waiting", atMs: 3_400, recoveryMs: 2_500 },

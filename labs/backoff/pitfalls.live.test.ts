@@ -5,7 +5,6 @@ provePitfalls(lab, [["timer-in-memory", "durable"]]);
 provePitfallsInCalm(lab, [
   ["retry-at-once", "cadence"],
   ["retry-forever", "attempts-bounded"],
-  ["linear", "exponential"],
   ["no-jitter", "no-herd"],
 ]);
 proveExercise(lab);

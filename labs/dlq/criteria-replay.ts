@@ -4,7 +4,15 @@ import type { Evidence } from "../../harness/verdict/evidence.ts";
 import { unfitness } from "../../harness/verdict/host.ts";
 import type { Finding } from "../../harness/verdict/verdict.ts";
 import { hopeless } from "./criteria-poison.ts";
-import { effectsAt, type LetterRow, lastWith, lettersAt, printed, stepOf } from "./criteria-steps.ts";
+import {
+  type Effects,
+  effectsAt,
+  type LetterRow,
+  lastWith,
+  lettersAt,
+  printed,
+  stepOf,
+} from "./criteria-steps.ts";
 import { maxReplays, mended } from "./operation.ts";
 
 const shown = 5;
@@ -24,12 +32,12 @@ export const replayOnce: Criterion = {
     }
     const before = lettersAt(evidence, killed) ?? [];
     const replayed = letters.filter(({ replayCount }) => replayCount > 0);
-    const doubled = [...effects].filter(([, count]) => count > 1);
+    const doubled = [...effects].filter(([, { count }]) => count > 1);
     const wrong = [
       ...(evidence.record.operation ?? [])
         .filter(({ args, killed, code }) => args?.[0] === "replay" && !killed && code !== 0)
         .map(({ name, stderr }) => `"${name}" failed: ${stderr.trim()}`),
-      ...doubled.map(([eventId, count]) => `event ${eventId} has ${count} effects`),
+      ...doubled.map(([eventId, { count }]) => `event ${eventId} has ${count} effects`),
       ...letters.flatMap((letter) => wronged(evidence, letter, effects)),
       ...leftOut(evidence, letters, before),
       ...mendedWrongly(evidence, letters, effects),
@@ -76,14 +84,14 @@ export const replayOnce: Criterion = {
 };
 
 /** What is wrong with one letter that came from a message of ours. */
-function wronged(evidence: Evidence, letter: LetterRow, effects: ReadonlyMap<string, number>): string[] {
+function wronged(evidence: Evidence, letter: LetterRow, effects: ReadonlyMap<string, Effects>): string[] {
   if (letter.message < 0) return [];
   const { event, trouble } = evidence.message(letter.message);
   const what = `letter ${letter.id} (${letter.class})`;
   if (letter.state === "replaying")
     return [`${what} is still on its way: its replay never arrived, or was not noted`];
   if (letter.replayCount === 0) return [];
-  const count = effects.get(event?.eventId ?? "") ?? 0;
+  const count = effects.get(event?.eventId ?? "")?.count ?? 0;
   if (event !== undefined && trouble !== hopeless) {
     return count > 0 && letter.state === "resolved"
       ? []
@@ -124,17 +132,21 @@ const isMended = (evidence: Evidence, { id }: LetterRow): boolean =>
 function mendedWrongly(
   evidence: Evidence,
   letters: readonly LetterRow[],
-  effects: ReadonlyMap<string, number>,
+  effects: ReadonlyMap<string, Effects>,
 ): string[] {
   const edit = stepOf(evidence, "edit");
   if (edit === undefined) return [];
   const id = edit.args?.[1] ?? "";
   const letter = letters.find((one) => one.id === id);
   if (letter === undefined) return ["no letter could be mended"];
-  const count = effects.get(mended(id).eventId) ?? 0;
-  return count === 1 && letter.state === "resolved"
+  const { eventId, accountId, amountCents } = mended(id);
+  const { count = 0, payments } = effects.get(eventId) ?? {};
+  if (count !== 1 || letter.state !== "resolved")
+    return [`letter ${id} was mended and replayed, has ${count} effects and is ${letter.state}`];
+  const expected = `${accountId} ${amountCents}`;
+  return payments === undefined || payments === expected
     ? []
-    : [`letter ${id} was mended and replayed, has ${count} effects and is ${letter.state}`];
+    : [`letter ${id} was mended to pay "${expected}" and paid "${payments}"`];
 }
 
 function cappedWrongly(evidence: Evidence, letters: readonly LetterRow[]): string[] {

@@ -57,10 +57,24 @@ export function lettersAt(evidence: Evidence, step: OperationStep | undefined): 
   });
 }
 
-/** Effects by event id. */
-export function effectsAt(step: OperationStep | undefined): ReadonlyMap<string, number> | undefined {
-  const rows = step?.looks.effects;
-  return rows === undefined ? undefined : new Map(rows.map(([id, count]) => [id ?? "", Number(count)]));
+/** What was stored for one event. */
+export interface Effects {
+  readonly count: number;
+  /** "account amount", of each that differs; undefined in a record of a run that did not look at it. */
+  readonly payments: string | undefined;
+}
+
+/** By event id. */
+export function effectsAt(step: OperationStep | undefined): ReadonlyMap<string, Effects> | undefined {
+  return (
+    step?.looks.effects &&
+    new Map(
+      step.looks.effects.map(([id, count, payments]) => [
+        id ?? "",
+        { count: Number(count), payments: payments ?? undefined },
+      ]),
+    )
+  );
 }
 
 export function auditAt(step: OperationStep | undefined): AuditRow[] | undefined {

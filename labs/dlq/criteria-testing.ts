@@ -132,7 +132,8 @@ function operated(
       edited: false,
     }),
   );
-  const effects = new Map<string, number>();
+  /** Of the payment. */
+  const effects = new Map<string, { accountId: string; amountCents: number }>();
   const audit: (string | null)[][] = [];
   const looks: Record<string, () => (string | null)[][]> = {
     letters: () =>
@@ -147,7 +148,8 @@ function operated(
         String(Math.round(one.firstFailedMs)),
         one.bytes === null ? null : String(one.bytes),
       ]),
-    effects: () => [...effects].map(([id, count]) => [id, String(count)]),
+    effects: () =>
+      [...effects].map(([id, { accountId, amountCents }]) => [id, "1", `${accountId} ${amountCents}`]),
     audit: () => audit.map((row) => [...row]),
   };
   const note = (operation: string, args: readonly string[], ids: readonly string[]) => {
@@ -163,10 +165,9 @@ function operated(
   const replayed = (letter: Letter): void => {
     letter.replayCount += 1;
     const { event, trouble } = letter.message;
-    const eventId = letter.edited ? mended(letter.id).eventId : event?.eventId;
-    const succeeds = letter.edited || (event !== undefined && trouble !== hopeless);
-    letter.state = succeeds ? "resolved" : "dead";
-    if (succeeds && eventId !== undefined) effects.set(eventId, 1);
+    const payment = letter.edited ? mended(letter.id) : trouble === hopeless ? undefined : event;
+    letter.state = payment === undefined ? "dead" : "resolved";
+    if (payment !== undefined) effects.set(payment.eventId, payment);
   };
   const found = (args: readonly string[], state: string): Letter[] => {
     const classes = args.flatMap((one, i) => (args[i - 1] === "--class" ? [one] : []));

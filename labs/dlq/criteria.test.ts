@@ -279,6 +279,15 @@ const faults: [string, string, string, (record: RunRecord) => void][] = [
       }),
   ],
   [
+    "a mended letter that pays what it paid before",
+    "replay-once",
+    'to pay "acct-mended 100" and paid "acct-1 5"',
+    (r) =>
+      change(r, "effects", (row) => {
+        if (row[0]?.startsWith("00000000-")) row[2] = "acct-1 5";
+      }),
+  ],
+  [
     "a purge that asks nobody",
     "purge-audited",
     "not refused",

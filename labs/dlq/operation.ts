@@ -11,7 +11,8 @@ const looks = {
   letters: `SELECT id, topic, partition, "offset", class, state, replay_count,
       round(extract(epoch FROM first_failed_at) * 1000), octet_length(value)
     FROM dead_letters ORDER BY id`,
-  effects: "SELECT event_id, count(*) FROM payments GROUP BY 1 ORDER BY 1",
+  effects: `SELECT event_id, count(*), string_agg(DISTINCT account_id || ' ' || amount_cents, ', ')
+    FROM payments GROUP BY 1 ORDER BY 1`,
   audit: `SELECT id, operation, actor, reason, array_to_string(letters, ' ') FROM dead_letter_audit ORDER BY id`,
 };
 
@@ -167,7 +168,11 @@ function toMend(soFar: SoFar): Listed {
 }
 
 /** What the producer should have sent; the id of the event follows from that of the letter. */
-export function mended(letterId: string): { readonly eventId: string } & Record<string, unknown> {
+export function mended(letterId: string): {
+  readonly eventId: string;
+  readonly accountId: string;
+  readonly amountCents: number;
+} & Record<string, unknown> {
   return {
     eventId: `00000000-0000-4000-8000-${letterId.padStart(12, "0")}`,
     accountId: "acct-mended",

@@ -126,6 +126,28 @@ test("a rate-limited producer sends what is allowed in each interval, and the li
   expect(clock.timers).toBe(0);
 });
 
+test("a rate-limited producer that is stopped while it fetches sends that, and sets no timer", async () => {
+  const clock = fakeClock();
+  let bring: (events: number[]) => void = () => undefined;
+  const producer = startRateLimited<number>({
+    name: "remote",
+    clock,
+    limit: { allowed: 2, intervalMs: 100 },
+    take: () =>
+      new Promise((resolve) => {
+        bring = resolve;
+      }),
+  });
+  const { consumer, got } = taker();
+  subscribe({ consumer, to: producer, demand: "manual" }).ask(10);
+  await eventLoopTurns(2);
+  producer.stop();
+  bring([1, 2]);
+  await Promise.all([producer.done, consumer.done]);
+  expect(got).toEqual([1, 2]);
+  expect(clock.timers).toBe(0);
+});
+
 test("what a rate-limited producer could not get is asked for again in the next interval; its errors crash it alone", async () => {
   const clock = fakeClock();
   const stock = [[1], [], [2, 3]];

@@ -101,12 +101,13 @@ export function startRateLimited<Event>(options: RateLimitedOptions<Event>): Rat
   let isLimited = limit !== undefined;
   let wanted = 0;
   let isBusy = false;
+  let isStopped = false;
   let timer: Timer | undefined;
 
   function produced(events: Event[]): Event[] {
     limiter.arrived(events.length);
     wanted = Math.max(0, wanted - events.length);
-    if (wanted > 0 && isLimited) {
+    if (wanted > 0 && isLimited && !isStopped) {
       timer ??= clock.setTimer(() => {
         timer = undefined;
         producer.wake();
@@ -146,6 +147,7 @@ export function startRateLimited<Event>(options: RateLimitedOptions<Event>): Rat
       producer.wake();
     },
     stop() {
+      isStopped = true;
       timer?.cancel();
       producer.stop();
     },

@@ -85,6 +85,47 @@ test("a producer's crash reaches its permanent consumers, and not its temporary 
   await temporary.done;
 });
 
+test("what handleDemand still brings when the producer was stopped is sent, and then the producer ends", async () => {
+  const asked: ((events: number[]) => void)[] = [];
+  const producer = startProducer<number>({
+    name: "slow",
+    handleDemand: () => new Promise<number[]>((resolve) => asked.push(resolve)),
+  });
+  const got: number[] = [];
+  const consumer = startConsumer<number>({ name: "c", handleEvents: (events) => void got.push(...events) });
+  subscribe({ consumer, to: producer, maxDemand: 10, minDemand: 5 });
+  await eventLoopTurns(2);
+  producer.stop();
+  let isOver = false;
+  void producer.done.then(() => {
+    isOver = true;
+  });
+  await eventLoopTurns(2);
+  expect([isOver, asked.length]).toEqual([false, 1]);
+  asked[0]?.(upTo(10));
+  await Promise.all([producer.done, consumer.done]);
+  expect(got).toEqual(upTo(10));
+  // Nothing more was asked for.
+  expect(asked.length).toBe(1);
+});
+
+test("a producer that fails while it is being stopped says so", async () => {
+  let fail: (error: Error) => void = () => undefined;
+  const producer = startProducer<number>({
+    name: "slow",
+    handleDemand: () =>
+      new Promise<number[]>((_, reject) => {
+        fail = reject;
+      }),
+  });
+  const consumer = startConsumer<number>({ name: "c", handleEvents() {} });
+  subscribe({ consumer, to: producer, cancel: "temporary" });
+  await eventLoopTurns(2);
+  producer.stop();
+  fail(new Error("the connection broke"));
+  await expect(producer.done).rejects.toThrow("the connection broke");
+});
+
 test("telemetry shows who asked for how much, who came, and who left with what undone", async () => {
   const telemetry = createTelemetry();
   const asked = captureEvents(telemetry, "stage.asked");

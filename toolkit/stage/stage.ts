@@ -60,7 +60,10 @@ export interface Stage {
   readonly name: string;
   /** Resolves when the stage ended, rejects when it crashed. */
   readonly done: Promise<void>;
-  /** Ends the stage: a consumer leaves its producers, a producer sends what it has and no more. */
+  /**
+   * Ends the stage: a consumer leaves its producers, a producer sends what it has and what a `handleDemand` that has not
+   * answered yet still brings, and no more.
+   */
   stop(): void;
 }
 
@@ -85,7 +88,9 @@ export function startProducer<Out>(options: ProducerOptions<Out>): Emitter<Out> 
   const life = lifeOf();
   let wanted = 0;
   let isWoken = false;
+  /** `handleDemand` was called and has not answered yet. */
   let isBusy = false;
+  let isStopping = false;
   const outlet = new Outlet<Out>({
     name,
     dispatcher: options.dispatcher ?? demandDispatcher,
@@ -100,19 +105,19 @@ export function startProducer<Out>(options: ProducerOptions<Out>): Emitter<Out> 
   const task: Task = {
     scheduled: false,
     run() {
-      if (isBusy || life.isOver() || handleDemand === undefined) return 0;
+      if (isBusy || isStopping || life.isOver() || handleDemand === undefined) return 0;
       if (wanted === 0 && !isWoken) return 0;
       const count = wanted;
       wanted = 0;
       isWoken = false;
+      isBusy = true;
       try {
         const events = handleDemand(count);
         if (isThenable(events)) {
-          isBusy = true;
           events.then(produced, crash);
           return 0;
         }
-        if (events !== undefined) outlet.emit(events);
+        produced(events);
         return events?.length ?? 0;
       } catch (error) {
         crash(error);
@@ -124,7 +129,11 @@ export function startProducer<Out>(options: ProducerOptions<Out>): Emitter<Out> 
     isBusy = false;
     if (life.isOver()) return;
     if (events !== undefined) outlet.emit(events);
-    if (wanted > 0 || isWoken) scheduler.schedule(task);
+    if (isStopping) end();
+    else if (wanted > 0 || isWoken) scheduler.schedule(task);
+  }
+  function end(): void {
+    if (life.succeed()) outlet.end();
   }
   function crash(error: unknown): void {
     if (life.fail(error)) outlet.end(error);
@@ -139,7 +148,9 @@ export function startProducer<Out>(options: ProducerOptions<Out>): Emitter<Out> 
       scheduler.schedule(task);
     },
     stop() {
-      if (life.succeed()) outlet.end();
+      isStopping = true;
+      // What is still being made was taken from somewhere: it is sent, and then the stage ends.
+      if (!isBusy) end();
     },
   };
 }

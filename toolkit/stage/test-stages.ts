@@ -45,7 +45,7 @@ export function countTo(end: number, atEnd: () => void): (count: number) => numb
   return (count) => {
     const events = upTo(Math.min(count, end - next)).map((i) => next + i);
     next += events.length;
-    if (next === end) queueMicrotask(atEnd);
+    if (next === end) atEnd();
     return events;
   };
 }
