@@ -16,6 +16,7 @@ import { scenarioOf } from "./scenario.ts";
 import { messageOf } from "./stack/readiness.ts";
 import type { Stack } from "./stack/stack.ts";
 import { resolveSubject } from "./subject/resolve.ts";
+import { badEndings } from "./verdict/endings.ts";
 import { readEvidence } from "./verdict/evidence.ts";
 import { judgeDrill, judgeEvidence, readDrillEvidence } from "./verdict/judge.ts";
 import type { RunVerdict } from "./verdict/verdict.ts";
@@ -25,7 +26,7 @@ export interface Outcome {
   /** The run's folder, and its page. */
   readonly folder: string;
   readonly page: string;
-  /** What went wrong while drawing; none of it touches the verdict. */
+  /** What went wrong while drawing, and how workers ended; none of it touches the verdict. */
   readonly problems: readonly string[];
 }
 
@@ -135,7 +136,7 @@ function assess(record: AnyRecord, lab: AnyLab): Assessment {
 /** Everything that follows from a record. */
 export async function judgeAndDraw(record: AnyRecord, lab: AnyLab, folder: string): Promise<Outcome> {
   const { verdict, charts: makers } = assess(record, lab);
-  const problems: string[] = [];
+  const problems = badEndings(record);
   const charts = makers.flatMap((make) => {
     try {
       return make();

@@ -15,8 +15,11 @@ const reportsFolder = fileURLToPath(new URL("../reports/.proof", import.meta.url
 const projectFolder = fileURLToPath(new URL("..", import.meta.url));
 
 export interface Bench {
-  /** Runs a subject in the quick profile until it is decided; says on stderr when a run proved nothing. */
-  decide(lab: AnyLab, subject: Subject, isDecided: (outcome: Outcome) => boolean): Promise<Outcome>;
+  /**
+   * Runs a subject in the quick profile until nothing that matters is open; says on stderr when a run proved nothing.
+   * @param openOf verdicts that matter and are unknown
+   */
+  decide(lab: AnyLab, subject: Subject, openOf: (outcome: Outcome) => CriterionVerdict[]): Promise<Outcome>;
 }
 
 export interface Subject {
@@ -50,7 +53,7 @@ export function sharedStack(): Promise<Stack> {
 export async function openBench(lab: AnyLab): Promise<Bench> {
   const stack: Stack | undefined = isDrill(lab) ? undefined : await sharedStack();
   return {
-    async decide(lab, { name, command = [], seed = randomSeed() }, isDecided) {
+    async decide(lab, { name, command = [], seed = randomSeed() }, openOf) {
       for (let again = 0; ; again += 1) {
         const outcome = await conduct({
           lab,
@@ -65,8 +68,8 @@ export async function openBench(lab: AnyLab): Promise<Bench> {
           cwd: projectFolder,
           onProgress: () => undefined,
         });
-        if (isDecided(outcome) || again === maxAgain) return outcome;
-        const open = having(outcome, "unknown");
+        const open = openOf(outcome);
+        if (open.length === 0 || again === maxAgain) return outcome;
         process.stderr.write(
           `  ${lab.name} ${name}, seed ${seed + again}: proved nothing, run again. ${open.map(({ id, detail }) => `${id}: ${detail}`).join(" ")}\n`,
         );
@@ -75,14 +78,15 @@ export async function openBench(lab: AnyLab): Promise<Bench> {
   };
 }
 
-/** Decided for a worker that must pass: pass or fail, and not unknown. */
-export const isDecided = ({ verdict }: Outcome): boolean => verdict.verdict !== "unknown";
+/** Of a worker that must pass: whatever is unknown, unless something failed. */
+export const openOfAll = (outcome: Outcome): CriterionVerdict[] =>
+  outcome.verdict.verdict === "unknown" ? having(outcome, "unknown") : [];
 
-/** Decided for a worker that must fail one criterion: that one is not unknown. */
-const isDecidedOn =
+/** Of a worker that must fail one criterion: that one. */
+const openOfOne =
   (id: string) =>
-  (outcome: Outcome): boolean =>
-    criterion(outcome, id).verdict !== "unknown";
+  (outcome: Outcome): CriterionVerdict[] =>
+    [criterion(outcome, id)].filter(({ verdict }) => verdict === "unknown");
 
 export function criterion({ verdict }: Outcome, id: string): CriterionVerdict {
   const found = verdict.criteria.find((one) => one.id === id);
@@ -111,7 +115,7 @@ export function complaints({ verdict, page }: Outcome): string[] {
 export function proveSolution(lab: AnyLab): void {
   const bench = benchOfFile(lab);
   test(`the solution keeps every promise of the ${lab.name} lab`, async () => {
-    const outcome = await bench().decide(lab, { name: "solution" }, isDecided);
+    const outcome = await bench().decide(lab, { name: "solution" }, openOfAll);
     expect(complaints(outcome)).toEqual([]);
     expect(outcome.problems).toEqual([]);
   });
@@ -148,7 +152,7 @@ function proveEach(lab: AnyLab, choice: Choice, pitfalls: Pitfalls): void {
   const bench = benchOfFile(lab);
   describe("every pitfall fails for its own reason", () => {
     test.each(pitfalls)("%s fails %s", async (pitfall, id) => {
-      const outcome = await bench().decide(proofOf(lab, choice, id), { name: pitfall }, isDecidedOn(id));
+      const outcome = await bench().decide(proofOf(lab, choice, id), { name: pitfall }, openOfOne(id));
       const judged = criterion(outcome, id);
       expect(judged.verdict, judged.detail).toBe("fail");
       expect(judged.offending ?? [judged.detail]).not.toEqual([]);
@@ -169,10 +173,8 @@ export function proveExerciseUnderLoad(lab: AnyLab): void {
 function proveFailure(lab: AnyLab, choice: Choice): void {
   const bench = benchOfFile(lab);
   test("the exercise runs to the end and fails with more than one verdict to learn from", async () => {
-    const outcome = await bench().decide(
-      proofOf(lab, choice),
-      { name: "exercise" },
-      (one) => having(one, "fail").length > 1 || having(one, "unknown").length === 0,
+    const outcome = await bench().decide(proofOf(lab, choice), { name: "exercise" }, (one) =>
+      having(one, "fail").length > 1 ? [] : having(one, "unknown"),
     );
     const failed = having(outcome, "fail");
     expect(outcome.verdict.verdict).toBe("fail");

@@ -117,6 +117,8 @@ const workerProcess = z.object({
       signal: z.string().nullable(),
       /** Whether the harness ended it. */
       planned: z.boolean(),
+      /** It was told to end by SIGTERM. */
+      told: z.boolean().optional(),
       /** The end of its output, when it was not. */
       tail: z.string(),
     })

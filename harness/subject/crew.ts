@@ -16,6 +16,8 @@ interface Member {
   readyAt: number | undefined;
   /** Set before the harness ends it. */
   planned: boolean;
+  /** Set before it is sent SIGTERM. */
+  told: boolean;
 }
 
 export interface CrewOptions {
@@ -88,7 +90,14 @@ export function createCrew(options: CrewOptions): Crew {
         await process.kill();
         throw new CannotRun("the run is over");
       }
-      const member: Member = { process, logFile, samples: [], readyAt: undefined, planned: false };
+      const member: Member = {
+        process,
+        logFile,
+        samples: [],
+        readyAt: undefined,
+        planned: false,
+        told: false,
+      };
       members.push(member);
       void process.exited.then(options.book.enter(process.pid));
       void process.exited.then((exit) => {
@@ -113,6 +122,7 @@ export function createCrew(options: CrewOptions): Crew {
       await Promise.all(
         running().map((member) => {
           member.planned = true;
+          member.told = true;
           return member.process.terminate(terminateMs);
         }),
       );
@@ -154,7 +164,7 @@ export function createCrew(options: CrewOptions): Crew {
 }
 
 function recordOf(member: Member, startedAt: number, group: readonly GroupSample[]): WorkerRecord {
-  const { process, samples, readyAt, planned } = member;
+  const { process, samples, readyAt, planned, told } = member;
   const exit = process.exit();
   return {
     id: process.id,
@@ -169,6 +179,7 @@ function recordOf(member: Member, startedAt: number, group: readonly GroupSample
             code: exit.code,
             signal: exit.signal,
             planned,
+            ...(told ? { told } : {}),
             tail: planned ? "" : process.tail(),
           },
     samples: samples.map(({ at, ...usage }) => ({ atMs: at - startedAt, ...usage })),

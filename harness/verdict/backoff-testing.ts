@@ -6,8 +6,9 @@ import { type Random, randomFor } from "../load/random.ts";
 import { dueTimes, schedule } from "../load/schedule.ts";
 import type { RunRecord } from "../record/record.ts";
 import { attemptsBounded, cadence, exponentialGrowth } from "./backoff.ts";
-import { errorRateFalls, noHeadOfLine, noHerd } from "./brown-out.ts";
+import { errorRateFalls, noHeadOfLine } from "./brown-out.ts";
 import { lossless } from "./delivery.ts";
+import { noHerd } from "./herd.ts";
 import { durable, outcome } from "./retry-outcome.ts";
 import { healthyRecord } from "./testing.ts";
 

@@ -333,6 +333,21 @@ describe("what retries do to others", () => {
     expect(of("no-herd").detail).toContain("chance has no part");
   });
 
+  test("a herd without jitter that the host spread decides nothing where chance brings as many together", () => {
+    const { of } = judged({}, (record) => {
+      const arm = record.arms?.[0]?.record;
+      const attempts = arm?.gateway?.attempts;
+      if (attempts === undefined) throw new Error("no gateway");
+      for (const [i, message] of attempts.message.entries()) {
+        const late = (message % 4) * 60;
+        attempts.arrivedMs[i] = (attempts.arrivedMs[i] ?? 0) + late;
+        attempts.answeredMs[i] = (attempts.answeredMs[i] ?? 0) + late;
+      }
+    });
+    expect(of("no-herd").verdict, of("no-herd").detail).toBe("unknown");
+    expect(of("no-herd").detail).toContain("Chance alone brings up to");
+  });
+
   test("a little jitter is too little", () => {
     const little: SimulatedWorker["waitMs"] = ({ baseMs, factor, capMs, jitter }, attempt, random) =>
       Math.min(capMs, baseMs * factor ** (attempt - 1)) * (1 - (jitter / 20) * random());

@@ -113,12 +113,16 @@ export function allowedBetween(
   };
 }
 
-/** The steps that are held against the curve: at the quickest work time the host's own share of a call is largest. */
-export function isRated<One extends Pick<RatedStep, "workMs">>(
-  steps: readonly One[],
-): (step: One) => boolean {
+/** Which steps are held against the curve: at the quickest work time the host's own share of a call is largest. */
+function isRated<One extends Pick<RatedStep, "workMs">>(steps: readonly One[]): (step: One) => boolean {
   const quickestMs = Math.min(...steps.map(({ workMs }) => workMs));
   return ({ workMs }) => workMs > quickestMs;
+}
+
+/** Which saturated steps tell whether places stood empty. */
+export function decidesAmong(steps: readonly RatedStep[]): (step: RatedStep) => boolean {
+  const rates = isRated(steps);
+  return (step) => rates(step) && !isUndecided(step);
 }
 
 /**
@@ -134,16 +138,12 @@ export function capacityFinding(
   const rated = saturated.flatMap(({ capacityPerSecond, ...step }) =>
     capacityPerSecond === undefined ? [] : [{ ...step, capacityPerSecond }],
   );
-  const off = (step: (typeof rated)[number]) => step.donePerSecond / step.capacityPerSecond - 1;
-  const outside = rated.filter((step) => Math.abs(off(step)) > capacityTolerance);
-  // The worst of the overheads that its calls leave possible would explain the rate: such a step tells nothing.
-  const undecided = outside.filter(isWithinMargin);
-  const cheap = outside.filter(
-    (step) => !undecided.includes(step) && off(step) > 0 && paysLessThanReference(step),
-  );
-  const wrong = outside.filter((step) => !undecided.includes(step) && !cheap.includes(step));
+  const undecided = rated.filter(isUndecided);
   const decided = rated.filter((step) => !undecided.includes(step));
-  const worst = decided.reduce((most, step) => Math.max(most, Math.abs(off(step))), 0);
+  const outside = decided.filter((step) => Math.abs(offCurve(step)) > capacityTolerance);
+  const cheap = outside.filter((step) => offCurve(step) > 0 && paysLessThanReference(step));
+  const wrong = outside.filter((step) => !cheap.includes(step));
+  const worst = decided.reduce((most, step) => Math.max(most, Math.abs(offCurve(step))), 0);
   const base = {
     measured: decided.length === 0 ? null : Math.round(worst * 1_000) / 10,
     threshold: `<= ${capacityTolerance * 100}`,
@@ -203,9 +203,14 @@ export function capacityFinding(
   return { ...base, verdict: "pass", detail };
 }
 
-/** The rate would be on the curve by an overhead within the margin of the one that was measured. */
-function isWithinMargin({ servedMs, overhead, capacityPerSecond = 0, donePerSecond }: RatedStep): boolean {
-  if (overhead?.meanMs === undefined) return false;
+/** Share by which the rate is above the curve; below it, less than 0. */
+const offCurve = ({ donePerSecond, capacityPerSecond }: RatedStep): number =>
+  donePerSecond / (capacityPerSecond ?? Number.NaN) - 1;
+
+/** Off the curve, and an overhead within the margin of the one that was measured would bring it back. */
+function isUndecided(step: RatedStep): boolean {
+  const { servedMs, overhead, capacityPerSecond = 0, donePerSecond } = step;
+  if (overhead?.meanMs === undefined || Math.abs(offCurve(step)) <= capacityTolerance) return false;
   const { meanMs, marginMs } = overhead;
   const allowedWith = (overheadMs: number) =>
     (capacityPerSecond * (servedMs + meanMs)) / (servedMs + Math.max(0, overheadMs));

@@ -4,17 +4,11 @@ import { quantile } from "../../harness/quantile.ts";
 import type { Chart, Series } from "../../harness/report/chart.ts";
 import { bandsOf } from "../../harness/report/series.ts";
 import { latenessOf, quickerHalf } from "../../harness/verdict/backoff.ts";
-import {
-  comparableMs,
-  errorWindowMs,
-  errorWindows,
-  herdOf,
-  herdWindowMs,
-  plannedErrorShare,
-} from "../../harness/verdict/brown-out.ts";
+import { errorWindowMs, errorWindows, plannedErrorShare } from "../../harness/verdict/brown-out.ts";
 import type { Evidence } from "../../harness/verdict/evidence.ts";
 import { gatewayOf } from "../../harness/verdict/flow.ts";
 import { fitGrowth } from "../../harness/verdict/growth.ts";
+import { comparableMs, herdOf, herdWindowMs } from "../../harness/verdict/herd.ts";
 import { idealWaitMs, isUndisturbedChain, retriesOf } from "../../harness/verdict/retries.ts";
 import { survivalOf } from "../../harness/verdict/retry-outcome.ts";
 

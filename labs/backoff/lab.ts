@@ -2,8 +2,9 @@
 import { createHash } from "node:crypto";
 import type { Arm, Lab, LabTable, RetrySettings, Scenario, Trouble } from "../../harness/lab.ts";
 import { attemptsBounded, cadence, exponentialGrowth } from "../../harness/verdict/backoff.ts";
-import { errorRateFalls, noHeadOfLine, noHerd } from "../../harness/verdict/brown-out.ts";
+import { errorRateFalls, noHeadOfLine } from "../../harness/verdict/brown-out.ts";
 import { lossless } from "../../harness/verdict/delivery.ts";
+import { noHerd } from "../../harness/verdict/herd.ts";
 import { durable, outcome } from "../../harness/verdict/retry-outcome.ts";
 import { attemptsChart, breakerChart, errorsChart, herdChart, survivalChart, waitsChart } from "./charts.ts";
 

@@ -30,7 +30,7 @@ test("a load that cannot be offered proves nothing: every verdict is unknown", a
     profiles: { ...lab.profiles, quick: { ...quick, faults: [], load: { ...quick.load, phases } } },
   };
   const bench = await openBench(lab);
-  const outcome = await bench.decide(tooMuch, { name: "solution" }, () => true);
+  const outcome = await bench.decide(tooMuch, { name: "solution" }, () => []);
   expect(outcome.verdict.verdict).toBe("unknown");
   expect(new Set(outcome.verdict.criteria.map(({ verdict }) => verdict))).toEqual(new Set(["unknown"]));
   expect(criterion(outcome, "load-offered").detail).toContain('phase "spike"');

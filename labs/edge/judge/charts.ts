@@ -1,7 +1,7 @@
 /** The pictures of the edge, as data. */
 import type { Chart } from "../../../harness/report/chart.ts";
 import { bandsOf, percentilesOverTime, perSecond } from "../../../harness/report/series.ts";
-import { capacityCurve, overheadByWork } from "../../../harness/verdict/capacity.ts";
+import { capacityCurve, decidesAmong, overheadByWork } from "../../../harness/verdict/capacity.ts";
 import { type EdgeEvidence, flowOf, type Step } from "./flow.ts";
 
 const x = { label: "time since the load began (s)" };
@@ -16,6 +16,8 @@ export function charts(evidence: EdgeEvidence): Chart[] {
 function capacityChart(evidence: EdgeEvidence): Chart {
   const { steps, concurrency, callOverheadMs } = flowOf(evidence);
   const offered = steps[0]?.offered ?? 0;
+  const decides = decidesAmong(steps);
+  const undecided = steps.filter((one) => one.saturated && !decides(one));
   const dots = (which: readonly Step[]) => ({
     kind: "dots" as const,
     points: which.map(({ servedMs, donePerSecond }) => [servedMs, donePerSecond] as const),
@@ -24,7 +26,7 @@ function capacityChart(evidence: EdgeEvidence): Chart {
   return {
     id: "capacity",
     title: "Is as much taken in as can be stored, and the rest refused?",
-    caption: `What was stored per second in each step, by how long a gateway call took. The curve is what ${concurrency} calls at once allow, with the overhead of a call as a caller of the harness's own paid it beside the load. While requests are refused the points must lie on it; otherwise at the offered rate. Stored and refused add up to what was offered, less what was malformed. Bars: lowest and highest half second.`,
+    caption: `What was stored per second in each step, by how long a gateway call took. The curve is what ${concurrency} calls at once allow, with the overhead of a call as a caller of the harness's own paid it beside the load. While requests are refused the points must lie on it; otherwise at the offered rate. Grey ones are not held against it: another overhead within the margin of that caller's calls would bring them back to it. Stored and refused add up to what was offered, less what was malformed. Bars: lowest and highest half second.`,
     criteria: ["rate-matches-capacity", "lossless", "answers-all", "bounded-concurrency"],
     x: { label: "gateway work time as served (ms)", scale: "log" },
     panels: [
@@ -42,7 +44,14 @@ function capacityChart(evidence: EdgeEvidence): Chart {
             dashed: true,
             points: capacityCurve(steps, concurrency, overheadByWork(steps, callOverheadMs)),
           },
-          { label: "stored, while refusing", role: "done", ...dots(steps.filter((one) => one.saturated)) },
+          {
+            label: "stored, while refusing",
+            role: "done",
+            ...dots(steps.filter((one) => one.saturated && decides(one))),
+          },
+          ...(undecided.length === 0
+            ? []
+            : [{ label: "stored, decides nothing", role: "other" as const, ...dots(undecided) }]),
           {
             label: "stored, nobody refused",
             role: "offered",

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { readRecord } from "../../../harness/record/file.ts";
 import { cacheFolder } from "../../../harness/stack/native/cache.ts";
-import { complaints, isDecided, openBench } from "../../../harness/testing.ts";
+import { complaints, openBench, openOfAll } from "../../../harness/testing.ts";
 import lab from "../lab.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -25,7 +25,7 @@ test("the Python worker keeps every promise, and ends with 0 after SIGTERM", { t
   const bench = await openBench(lab);
 
   const command = [python.program, join(here, "worker.py")];
-  const outcome = await bench.decide(lab, { name: "python", command }, isDecided);
+  const outcome = await bench.decide(lab, { name: "python", command }, openOfAll);
 
   expect(complaints(outcome)).toEqual([]);
   const { workers } = await readRecord(outcome.folder);
