@@ -97,6 +97,31 @@ describe("cadence", () => {
     );
   });
 
+  test("waits that one standstill made late decide nothing, however many they are", () => {
+    const stoodStill = (untilMs: number) =>
+      judged({}, (record) => {
+        const attempts = record.gateway?.attempts;
+        const { waits } = retriesOf(readEvidence(simulateRetries(), backoffTestLab));
+        for (const { message, fromMs, toMs, idealMs, disturbed } of waits) {
+          const dueMs = fromMs + idealMs;
+          if (disturbed || dueMs < 6_500 || dueMs > untilMs - 250) continue;
+          if (attempts === undefined) throw new Error("no gateway");
+          for (const [at, one] of attempts.message.entries()) {
+            const arrivedMs = attempts.arrivedMs[at] ?? 0;
+            if (one !== message || arrivedMs < toMs) continue;
+            // What follows is later by as much.
+            attempts.arrivedMs[at] = arrivedMs + untilMs - toMs;
+            attempts.answeredMs[at] = arrivedMs + untilMs - toMs + 2;
+          }
+        }
+      }).of("cadence");
+    const { verdict, detail } = stoodStill(6_980);
+    expect(verdict, detail).toBe("unknown");
+    expect(detail).toContain("one or two standstills");
+    expect(Number(/^(\d+) waits too long/.exec(detail)?.[1])).toBeGreaterThan(13);
+    expect(stoodStill(7_500).verdict).toBe("fail");
+  });
+
   test("a wait through a fault may be longer", () => {
     const { waits } = retriesOf(readEvidence(simulateRetries(), backoffTestLab));
     expect(waits.filter(({ disturbed }) => disturbed).length).toBeGreaterThan(100);
@@ -122,6 +147,15 @@ describe("exponential", () => {
 
   test("exponential growth on a slow host decides nothing", () => {
     expect(judged({ lateMs: 300 }, unfit).of("exponential").verdict).toBe("unknown");
+  });
+
+  test("a curve that only those bend that were held up decides nothing", () => {
+    const bent: SimulatedWorker["waitMs"] = ({ baseMs, factor, capMs, jitter }, attempt, random) =>
+      Math.min(capMs, baseMs * factor ** (attempt - 1)) * (1 - jitter * random()) +
+      (attempt === 1 && random() < 0.8 ? 60 : 0);
+    const { verdict, detail } = judged({ waitMs: bent }).of("exponential");
+    expect(verdict, detail).toBe("unknown");
+    expect(detail).toContain("The quickest tenth of them");
   });
 
   test("the fit finds the factor of any exponential, and its interval holds it", () => {
@@ -170,6 +204,26 @@ describe("attempts-bounded", () => {
       });
     expect(callsAtDeath(2_004).of("attempts-bounded").verdict).toBe("pass");
     expect(callsAtDeath(3_001).of("attempts-bounded").verdict).toBe("fail");
+  });
+
+  test("a call that was handed out before its store died is no attempt too many, until the store is back", () => {
+    const { verdict, detail } = judged({}, (record) => {
+      const attempts = record.gateway?.attempts;
+      const restart = record.faults.find(({ kind }) => kind === "restart");
+      const counts = new Map<number, number>();
+      for (const one of attempts?.message ?? []) counts.set(one, (counts.get(one) ?? 0) + 1);
+      const at = attempts?.message.findIndex(
+        (one, i, all) =>
+          counts.get(one) === 5 && attempts.arrivedMs[i] === restart?.healMs && all.indexOf(one) < i,
+      );
+      if (attempts === undefined || restart === undefined || at === undefined || at < 0)
+        throw new Error("none");
+      const arrivedMs = restart.startMs + 200;
+      const call = { message: attempts.message[at], arrivedMs, answeredMs: arrivedMs + 2, status: 503 };
+      for (const [name, column] of Object.entries({ ...call, leftMs: null, open: 1 }))
+        attempts[name as keyof typeof attempts]?.splice(at, 0, column as never);
+    }).of("attempts-bounded");
+    expect(verdict, detail).toBe("pass");
   });
 
   test("a refused event that is tried again fails", () => {

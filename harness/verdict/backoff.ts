@@ -6,6 +6,7 @@ import type { Evidence } from "./evidence.ts";
 import { fitGrowth } from "./growth.ts";
 import { timerAllowanceMs } from "./host.ts";
 import { isTooShort, isUndisturbedChain, retriesOf, type Wait } from "./retries.ts";
+import { areStandstills, standstillWords } from "./standstill.ts";
 import type { Finding } from "./verdict.ts";
 
 const shown = 5;
@@ -50,10 +51,15 @@ export function cadence(arm: string): Criterion {
         samples: all.length,
       };
       const told =
-        `${all.length} waits, ${all.length - timely.length} of them through a fault (never shorter, may be longer). ` +
+        `${all.length} waits, none may be shorter; ${timely.length} of them, through no fault and not of the companion, no longer. ` +
         (lateness === undefined
           ? ""
           : `Without jitter a retry is late by ${lateness.p50.toFixed(1)} ms in the median, ${lateness.p99.toFixed(1)} ms at p99 (${lateness.samples} waits).`);
+      const delays = late.map(({ wait }) => ({ dueMs: wait.fromMs + wait.idealMs, cameMs: wait.toMs }));
+      if (early.length === 0 && late.length > byChance && areStandstills(delays)) {
+        const detail = `${late.length} waits too long. ${standstillWords} ${told}`;
+        return { ...base, verdict: "unknown", detail };
+      }
       if (early.length > 0 || late.length > byChance) {
         return {
           ...base,
@@ -139,6 +145,17 @@ export function exponentialGrowth(arm: string): Criterion {
       const measured = Math.round(off * 1_000) / 10;
       if (off <= growthTolerance) {
         return { ...base, measured, samples: growth.samples, verdict: "pass", detail: told };
+      }
+      const quick = fitGrowth(quickest.map((waitMs, i) => ({ attempt: numbers[i] ?? 0, waitMs })));
+      if (quick !== undefined && Math.abs(quick.factor / policy.factor - 1) <= growthTolerance) {
+        return {
+          ...base,
+          measured,
+          samples: growth.samples,
+          verdict: "unknown",
+          detail: `${told} The quickest tenth of them, ${quickest.join(", ")} ms, grows by ${quick.factor.toFixed(3)}: what held up the others bends the curve.`,
+          lookAt: "Close other programs.",
+        };
       }
       return {
         ...base,

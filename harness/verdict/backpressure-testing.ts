@@ -76,8 +76,8 @@ const good: SimulatedWorker = {
   idleMs: 0,
   hostMs: overheadMs,
 };
-/** Between two calls of the reference caller. */
-const referenceEveryMs = 100;
+/** The reference caller makes five calls, one after the other, so often. */
+const burstEveryMs = 500;
 
 /** The record of a run of this worker, on a host and with a load that are as they should be. */
 export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
@@ -115,10 +115,9 @@ export function simulate(change: Partial<SimulatedWorker> = {}): RunRecord {
   const answeredUntil = (atMs: number) => below(sortedAnsweredMs, atMs);
   const inMemory = (atMs: number) => pulledUntil(atMs) - answeredUntil(atMs);
   const indexes = Array.from({ length: plan.length }, (_, i) => i);
-  const referenceAtMs = Array.from(
-    { length: Math.floor(endMs / referenceEveryMs) },
-    (_, i) => i * referenceEveryMs,
-  );
+  const referenceAtMs = Array.from({ length: Math.floor(endMs / burstEveryMs) }, (_, i) =>
+    [0, 10, 20, 30, 40].map((laterMs) => i * burstEveryMs + laterMs),
+  ).flat();
   return {
     ...base,
     parameters: {

@@ -206,13 +206,13 @@ describe("what a call costs is what it cost a caller of the harness's own, at th
       const { startMs = 0, endMs = 0 } = record.phases.find((one) => one.name === name) ?? {};
       const { reference } = gatewayOf(record);
       if (reference === undefined) return;
-      const kept = reference.atMs.map((at) => at < startMs || at >= endMs - 600);
+      const kept = reference.atMs.map((at) => at < startMs || at >= endMs - 500);
       reference.atMs = reference.atMs.filter((_, i) => kept[i]);
       reference.overheadMs = reference.overheadMs.filter((_, i) => kept[i]);
     };
     const unknown = judged({}, silentFrom("100 ms"));
     expect(unknown.which("unknown")).toEqual(["rate-matches-capacity"]);
-    expect(unknown.of("rate-matches-capacity").detail).toContain("only 6 calls");
+    expect(unknown.of("rate-matches-capacity").detail).toContain("only 5 calls");
     const decided = judged({ gapMs: 40 }, silentFrom("100 ms"));
     expect(decided.of("rate-matches-capacity").verdict).toBe("fail");
   });

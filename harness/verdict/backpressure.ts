@@ -3,7 +3,7 @@ import type { Criterion } from "../lab.ts";
 import { inFlightOverTime } from "./bounds.ts";
 import { capacityFinding, capacityOf, minSaturated } from "./capacity.ts";
 import { seconds } from "./delivery.ts";
-import { flowOf, warmUp } from "./flow.ts";
+import { flowOf, ratedSteps, warmUp } from "./flow.ts";
 import { timerAllowanceMs } from "./host.ts";
 import type { Finding } from "./verdict.ts";
 
@@ -117,7 +117,7 @@ export const rateMatchesCapacity: Criterion = {
   judge: (evidence) =>
     capacityFinding(
       // The quickest step and the return to it are left to `recovers`.
-      flowOf(evidence).steps.map((step) => ({ ...step, donePerSecond: step.finished.perSecond })),
+      ratedSteps(flowOf(evidence)),
       {
         done: "finished",
         backlog: "there was a backlog",

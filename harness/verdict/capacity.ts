@@ -15,27 +15,34 @@ export interface RatedStep {
   /** There was more to do all the time: only the worker decided how fast it went. */
   readonly saturated: boolean;
   readonly donePerSecond: number;
+  /** Without the quarter of a second in which least was done; see `calmRate`. */
+  readonly calmPerSecond: number;
 }
 
 /** What a call cost, beside the load, whoever made it. */
 export interface MeasuredOverhead {
   /** Undefined with fewer than `minOverheadSamples` calls. */
   readonly meanMs: number | undefined;
-  /** The mean of all calls of that time lies within so much of it, by a confidence of 99 %. */
+  /** That of all calls of that time lies within so much of it, by a confidence of 99 %. */
   readonly marginMs: number;
   readonly samples: number;
 }
 
 const capacityTolerance = 0.15;
+/** As long as a process of a virtual machine may stand still, and be none the worse. */
+const standstillMs = 250;
+const calmStepMs = 25;
 /** Fewer saturated steps make no curve. */
 export const minSaturated = 3;
 /** So little of what the places allow is no host's doing: on a busy one calls take longer, and that is counted. */
 const inexcusableShare = 0.3;
 
-/** Calls that follow each other meet the same neighbours: only batches of them are samples of their own. */
-const batchOf = 5;
-/** Fewer calls of the reference tell nothing of a step: two batches. */
-const minOverheadSamples = 2 * batchOf;
+/** Fewer calls of the reference tell nothing of a step: two bursts. */
+const minOverheadSamples = 10;
+/** A burst ends where the next call comes so many times later than usual. */
+const burstGap = 3;
+/** What is left of a burst at either end of the stretch is none. */
+const minOfBurst = 3;
 /** Of these calls, at either end: one stall must not decide a step. */
 const trimmedShare = 0.1;
 /** Student's t for a two-sided confidence of 99 %, by degrees of freedom from 1; with more than these, the last. */
@@ -46,40 +53,53 @@ const studentT = [63.66, 9.92, 5.84, 4.6, 4.03, 3.71, 3.5, 3.36, 3.25, 3.17];
  * mean, because it is the mean that decides how many calls fit into a second.
  *
  * The margin is that of a trimmed mean, from winsorised samples (Tukey and McLaughlin 1963), by batch means (Law and
- * Kelton, Simulation Modeling and Analysis).
+ * Kelton, Simulation Modeling and Analysis): calls of one burst meet the same neighbours, so only bursts are samples of
+ * their own.
  */
 export function overheadBetween(
   reference: { readonly atMs: readonly number[]; readonly overheadMs: readonly number[] },
   fromMs: number,
   toMs: number,
 ): MeasuredOverhead {
-  const inOrder = reference.overheadMs.filter(
-    (_, i) => (reference.atMs[i] ?? 0) >= fromMs && (reference.atMs[i] ?? 0) < toMs,
+  const calls = reference.atMs.flatMap((atMs, i) =>
+    atMs >= fromMs && atMs < toMs ? [{ atMs, overheadMs: reference.overheadMs[i] ?? 0 }] : [],
   );
-  const samples = inOrder.length;
+  const samples = calls.length;
   if (samples < minOverheadSamples) {
     return { meanMs: undefined, marginMs: Number.POSITIVE_INFINITY, samples };
   }
   const cut = Math.floor(trimmedShare * samples);
-  const middle = inOrder.toSorted((a, b) => a - b).slice(cut, samples - cut);
+  const middle = calls
+    .map(({ overheadMs }) => overheadMs)
+    .sort((a, b) => a - b)
+    .slice(cut, samples - cut);
   const [low = 0, high = 0] = [middle[0], middle.at(-1)];
-  const winsorised = inOrder.map((one) => Math.min(high, Math.max(low, one)));
-  return {
-    meanMs: mean(middle),
-    marginMs: (marginOf(winsorised) * samples) / middle.length,
-    samples,
-  };
+  const bursts = burstsOf(calls).map((burst) =>
+    mean(burst.map(({ overheadMs }) => Math.min(high, Math.max(low, overheadMs)))),
+  );
+  return { meanMs: mean(middle), marginMs: (marginOf(bursts) * samples) / middle.length, samples };
 }
 
-/** Half the width of the confidence interval of the mean of correlated samples; those behind the last batch are left out. */
-function marginOf(inOrder: readonly number[]): number {
-  const batches = Array.from({ length: Math.floor(inOrder.length / batchOf) }, (_, i) =>
-    mean(inOrder.slice(i * batchOf, (i + 1) * batchOf)),
-  );
-  const centre = mean(batches);
-  const degrees = batches.length - 1;
-  const variance = batches.reduce((sum, one) => sum + (one - centre) ** 2, 0) / degrees;
-  return (studentT[degrees - 1] ?? studentT.at(-1) ?? 0) * Math.sqrt(variance / batches.length);
+/** Calls by the bursts in which they were made. */
+function burstsOf<Call extends { readonly atMs: number }>(calls: readonly Call[]): Call[][] {
+  const gapBefore = (i: number) => (calls[i]?.atMs ?? 0) - (calls[i - 1]?.atMs ?? 0);
+  const gaps = calls.map((_, i) => gapBefore(i)).slice(1);
+  const usualMs = gaps.sort((a, b) => a - b)[gaps.length >> 1] ?? 0;
+  const bursts: Call[][] = [];
+  for (const [i, call] of calls.entries()) {
+    if (i === 0 || gapBefore(i) > burstGap * usualMs) bursts.push([]);
+    bursts.at(-1)?.push(call);
+  }
+  return bursts.filter(({ length }) => length >= minOfBurst);
+}
+
+/** Half the width of the confidence interval of a mean; without end for fewer than two samples. */
+function marginOf(samples: readonly number[]): number {
+  const degrees = samples.length - 1;
+  if (degrees < 1) return Number.POSITIVE_INFINITY;
+  const centre = mean(samples);
+  const variance = samples.reduce((sum, one) => sum + (one - centre) ** 2, 0) / degrees;
+  return (studentT[degrees - 1] ?? studentT.at(-1) ?? 0) * Math.sqrt(variance / samples.length);
 }
 
 const mean = (values: readonly number[]) => values.reduce((sum, one) => sum + one, 0) / values.length;
@@ -122,7 +142,7 @@ function isRated<One extends Pick<RatedStep, "workMs">>(steps: readonly One[]): 
 /** Which saturated steps tell whether places stood empty. */
 export function decidesAmong(steps: readonly RatedStep[]): (step: RatedStep) => boolean {
   const rates = isRated(steps);
-  return (step) => rates(step) && !isUndecided(step);
+  return (step) => rates(step) && step.capacityPerSecond !== undefined && !isUndecided(step);
 }
 
 /**
@@ -139,20 +159,19 @@ export function capacityFinding(
     capacityPerSecond === undefined ? [] : [{ ...step, capacityPerSecond }],
   );
   const undecided = rated.filter(isUndecided);
-  const decided = rated.filter((step) => !undecided.includes(step));
-  const outside = decided.filter((step) => Math.abs(offCurve(step)) > capacityTolerance);
+  const outside = rated.filter((step) => isOffCurve(step) && !undecided.includes(step));
   const cheap = outside.filter((step) => offCurve(step) > 0 && paysLessThanReference(step));
   const wrong = outside.filter((step) => !cheap.includes(step));
-  const worst = decided.reduce((most, step) => Math.max(most, Math.abs(offCurve(step))), 0);
+  const worst = rated.reduce((most, step) => Math.max(most, Math.abs(offCurve(step))), 0);
   const base = {
-    measured: decided.length === 0 ? null : Math.round(worst * 1_000) / 10,
+    measured: rated.length === 0 ? null : Math.round(worst * 1_000) / 10,
     threshold: `<= ${capacityTolerance * 100}`,
     unit: "% from capacity (worst step)",
-    samples: decided.length,
+    samples: rated.length,
   };
   const told = rated.map(
     (step) =>
-      `${step.workMs} ms: ${Math.round(step.donePerSecond)} of ${Math.round(step.capacityPerSecond)}/s${toldOf(step.overhead)}${undecided.includes(step) ? ", which decides nothing" : ""}`,
+      `${step.workMs} ms: ${Math.round(step.donePerSecond)} of ${Math.round(step.capacityPerSecond)}/s${toldOf(step.overhead)}`,
   );
   const detail = `${words.done[0]?.toUpperCase()}${words.done.slice(1)} of possible by work time: ${told.join("; ")}.`;
   if (wrong.length > 0) {
@@ -192,32 +211,55 @@ export function capacityFinding(
       lookAt: "whether the load is above the worker's capacity in the later steps",
     };
   }
-  if (decided.length < minSaturated) {
+  if (undecided[0] !== undefined) {
     return {
       ...base,
       verdict: "unknown",
-      detail: `Only ${decided.length} steps decide (at least ${minSaturated}): in the others the calls beside the load differ too much to tell what the places allow. ${detail}`,
+      detail: `With ${undecided[0].workMs} ms of work the rate is off the curve by no more than what the calls beside the load leave open, or for no longer than a part of the step. ${detail}`,
       lookAt: "Close other programs.",
     };
   }
   return { ...base, verdict: "pass", detail };
 }
 
+/** What was done a second without the quarter of one in which least was: one standstill takes no more away. */
+export function calmRate(
+  doneBetween: (fromMs: number, toMs: number) => number,
+  fromMs: number,
+  toMs: number,
+): number {
+  const starts = Math.max(0, Math.floor((toMs - fromMs - standstillMs) / calmStepMs));
+  const least = Math.min(
+    ...Array.from({ length: starts + 1 }, (_, i) => {
+      const at = fromMs + i * calmStepMs;
+      return doneBetween(at, at + standstillMs);
+    }),
+  );
+  return ((doneBetween(fromMs, toMs) - least) * 1_000) / Math.max(1, toMs - fromMs - standstillMs);
+}
+
 /** Share by which the rate is above the curve; below it, less than 0. */
 const offCurve = ({ donePerSecond, capacityPerSecond }: RatedStep): number =>
   donePerSecond / (capacityPerSecond ?? Number.NaN) - 1;
 
-/** Off the curve, and an overhead within the margin of the one that was measured would bring it back. */
+const isOffCurve = (step: RatedStep): boolean => Math.abs(offCurve(step)) > capacityTolerance;
+
+/**
+ * Off the curve, and an overhead within the margin of the one that was measured would bring it back, or it is there
+ * without one quarter of a second: so much one standstill does.
+ */
 function isUndecided(step: RatedStep): boolean {
-  const { servedMs, overhead, capacityPerSecond = 0, donePerSecond } = step;
-  if (overhead?.meanMs === undefined || Math.abs(offCurve(step)) <= capacityTolerance) return false;
+  const { servedMs, overhead, capacityPerSecond = 0, donePerSecond, calmPerSecond } = step;
+  if (overhead?.meanMs === undefined || !isOffCurve(step)) return false;
+  // So slow no overhead makes it.
+  if (donePerSecond < inexcusableShare * capacityPerSecond) return false;
   const { meanMs, marginMs } = overhead;
   const allowedWith = (overheadMs: number) =>
     (capacityPerSecond * (servedMs + meanMs)) / (servedMs + Math.max(0, overheadMs));
-  return (
-    donePerSecond >= (1 - capacityTolerance) * allowedWith(meanMs + marginMs) &&
-    donePerSecond <= (1 + capacityTolerance) * allowedWith(meanMs - marginMs)
-  );
+  const least = (1 - capacityTolerance) * allowedWith(meanMs + marginMs);
+  const most = (1 + capacityTolerance) * allowedWith(meanMs - marginMs);
+  if (donePerSecond > most) return false;
+  return donePerSecond >= least || calmPerSecond >= (1 - capacityTolerance) * capacityPerSecond;
 }
 
 /**

@@ -3,7 +3,7 @@
  * worker's concurrency allows. Judges and charts both read it, so that they tell the same numbers.
  */
 import type { GatewayRecord } from "../record/record.ts";
-import { allowedBetween, type MeasuredOverhead } from "./capacity.ts";
+import { allowedBetween, calmRate, type MeasuredOverhead, type RatedStep } from "./capacity.ts";
 import type { Evidence } from "./evidence.ts";
 
 /** A rate in a step: over the whole of it, and the lowest and highest of its half seconds. */
@@ -59,6 +59,17 @@ export interface Flow {
   /** Whether they were counted; otherwise they were told from bytes. */
   readonly isPulledCounted: boolean;
 }
+
+/** As capacity.ts holds them against what the worker's places allow. */
+export const ratedSteps = ({
+  steps,
+  finishedBetween,
+}: Pick<Flow, "steps" | "finishedBetween">): (Step & RatedStep)[] =>
+  steps.map((step) => ({
+    ...step,
+    donePerSecond: step.finished.perSecond,
+    calmPerSecond: calmRate(finishedBetween, step.fromMs, step.endMs),
+  }));
 
 /** Name of a phase that is no step: for a worker that has just started. */
 export const warmUp = "warm-up";

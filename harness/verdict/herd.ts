@@ -1,7 +1,7 @@
 /** The judge of jitter: whether events that failed together come back together. */
 import type { Criterion } from "../lab.ts";
 import { randomFor } from "../load/random.ts";
-import { noArm } from "./backoff.ts";
+import { latenessOf, noArm } from "./backoff.ts";
 import { seconds } from "./delivery.ts";
 import type { Evidence } from "./evidence.ts";
 import { idealWaitMs, retriesOf } from "./retries.ts";
@@ -123,10 +123,14 @@ export function noHerd(arm: string): Criterion {
       if (herd.busiest <= herdShare * without.busiest) {
         return { ...base, measured, samples, verdict: "pass", detail: `${told}.` };
       }
-      // What was due within a time for which the host stood still comes together, however far apart it was due.
-      const stoodStillMs = evidence.record.host.duringRun.eventLoopDelayMs.max;
+      // What was due within a time for which the host stood still, or the worker, comes together, however far apart it
+      // was due.
+      const stoodStillMs = Math.max(
+        evidence.record.host.duringRun.eventLoopDelayMs.max,
+        latenessOf([calm])?.p99 ?? 0,
+      );
       const chance = herdByChance(evidence, herd.events, forMs, herdWindowMs + stoodStillMs);
-      const byChance = `Chance alone brings up to ${chance} of ${herd.events} events together, with a host that stands still for ${Math.round(stoodStillMs)} ms`;
+      const byChance = `Chance alone brings up to ${chance} of ${herd.events} events together, when what was due within ${Math.round(stoodStillMs)} ms more comes at once, as this host or worker was late`;
       if (herd.busiest <= chance) {
         return {
           ...base,

@@ -57,8 +57,8 @@ export interface Retries {
 
 /** What came of a retry this shortly before a death may not have been kept. */
 const keptAfterMs = 300;
-/** A job that was handed out before its store died is called for this much later at most. */
-const fetchedMs = 50;
+/** A call that a worker had begun when it was killed arrives this much later at most. */
+const underWayMs = 50;
 
 const known = new WeakMap<object, Retries>();
 
@@ -125,10 +125,12 @@ function callsByMessage(evidence: Evidence): Map<number, Call[]> {
 }
 
 function isUnsettled({ arrivedMs, endedMs }: Call, index: number, faults: readonly Fault[]): boolean {
-  return faults.some(({ kind, startMs }) => {
+  return faults.some(({ kind, startMs, healMs }) => {
     // What came of a first call waits in the worker, and goes with it: then the event is delivered again, see below.
     if (index === 0 || (kind !== "kill-worker" && kind !== "restart")) return false;
-    return arrivedMs <= startMs + fetchedMs && !(endedMs < startMs - keptAfterMs);
+    // A store that is dead hands out nothing: until it is back, what is called for had been handed out before.
+    const lastMs = kind === "restart" ? healMs : startMs + underWayMs;
+    return arrivedMs < lastMs && !(endedMs < startMs - keptAfterMs);
   });
 }
 

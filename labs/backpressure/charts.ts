@@ -4,7 +4,7 @@ import { bandsOf, perSecond } from "../../harness/report/series.ts";
 import { inFlightOverTime } from "../../harness/verdict/bounds.ts";
 import { capacityCurve, decidesAmong, overheadByWork } from "../../harness/verdict/capacity.ts";
 import type { Evidence } from "../../harness/verdict/evidence.ts";
-import { type Flow, flowOf } from "../../harness/verdict/flow.ts";
+import { type Flow, flowOf, ratedSteps } from "../../harness/verdict/flow.ts";
 import { lagOverTime } from "../../harness/verdict/timing.ts";
 
 const x = { label: "time since the load began (s)" };
@@ -14,7 +14,7 @@ const megabyte = 1_000_000;
 /** The drill's proof: what the worker pulls, by how long the work takes. */
 export function capacityChart(evidence: Evidence): Chart {
   const { concurrency, callOverheadMs, ...flow } = flowOf(evidence);
-  const steps = flow.steps.map((step) => ({ ...step, donePerSecond: step.finished.perSecond }));
+  const steps = ratedSteps(flow);
   const offered = steps[0]?.offeredPerSecond ?? 0;
   const overheadAt = overheadByWork(steps, callOverheadMs);
   const decides = decidesAmong(steps);
@@ -29,7 +29,7 @@ export function capacityChart(evidence: Evidence): Chart {
   return {
     id: "capacity",
     title: "Does the producer slow down as the work takes longer?",
-    caption: `What was pulled from Kafka per second in each step, by how long a gateway call took. The curve is what ${concurrency} calls at once allow: ${concurrency} / (work time + overhead), the overhead as a caller of the harness's own paid it beside the load: ${Math.min(...overheads).toFixed(1)} to ${Math.max(...overheads).toFixed(1)} ms, by step. With a backlog the points must lie on it; without one, on the offered rate. Grey ones are not held against it: those of the quickest work, because most of such a call is the host's, and any that another overhead within the margin of that caller's calls would bring back to it. Bars: lowest and highest half second. A worker that buffers stays at the offered rate or above it; a fixed throttle makes a horizontal row of points.`,
+    caption: `What was pulled from Kafka per second in each step, by how long a gateway call took. The curve is what ${concurrency} calls at once allow: ${concurrency} / (work time + overhead), the overhead as a caller of the harness's own paid it beside the load: ${Math.min(...overheads).toFixed(1)} to ${Math.max(...overheads).toFixed(1)} ms, by step. With a backlog the points must lie on it; without one, on the offered rate. Grey ones are not held against it: those of the quickest work, because most of such a call is the host's, and any that another overhead within the margin of that caller's calls, or one standstill, would bring back to it. Bars: lowest and highest half second. A worker that buffers stays at the offered rate or above it; a fixed throttle makes a horizontal row of points.`,
     criteria: ["pull-rate-falls", "rate-matches-capacity", "recovers"],
     x: { label: "processor latency: gateway work time as served (ms)", scale: "log" },
     panels: [

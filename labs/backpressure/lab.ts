@@ -52,7 +52,7 @@ const full: Scenario = {
 const quick: Scenario = {
   load: {
     ...events,
-    phases: phases(2_500, [1_500, 1_500, 1_500, 2_000, 3_000, 1_500], workMs, fewerPerSecond),
+    phases: phases(2_500, [1_500, 2_200, 1_500, 2_000, 3_000, 1_500], workMs, fewerPerSecond),
   },
   gateway,
   faults: [],

@@ -5,6 +5,7 @@ import { quantile } from "../../harness/quantile.ts";
 import { describe, isUnread, seconds } from "../../harness/verdict/delivery.ts";
 import type { Evidence } from "../../harness/verdict/evidence.ts";
 import { timerAllowanceMs } from "../../harness/verdict/host.ts";
+import { areStandstills, type Delay, standstillWords } from "../../harness/verdict/standstill.ts";
 import { classOf } from "./criteria-poison.ts";
 
 const shown = 5;
@@ -124,19 +125,23 @@ export const forensics: Criterion = {
   },
 };
 
-/** From when a healthy event was due to its row, sorted; one that was never stored is infinitely late. */
-export function healthyLatencies(evidence: Evidence): Float64Array {
+/** From when a healthy event was due to its row; one that was never stored is infinitely late. */
+function healthyDelays(evidence: Evidence): Delay[] {
   const { committedMs } = evidence.table("payments");
   const warmUpMs = evidence.phase("warm-up")?.endMs ?? 0;
-  const latencies: number[] = [];
+  const delays: Delay[] = [];
   for (let i = 0; i < evidence.planned; i += 1) {
     const due = evidence.dueMs[i] ?? 0;
     if (classOf(evidence.place(i)) !== undefined || !evidence.acknowledged(i) || due < warmUpMs) continue;
     const at = committedMs[i] ?? Number.NaN;
-    latencies.push(Number.isNaN(at) ? Number.POSITIVE_INFINITY : at - due);
+    delays.push({ dueMs: due, cameMs: Number.isNaN(at) ? Number.POSITIVE_INFINITY : at });
   }
-  return Float64Array.from(latencies).sort();
+  return delays;
 }
+
+/** ms, sorted. */
+export const healthyLatencies = (evidence: Evidence): Float64Array =>
+  Float64Array.from(healthyDelays(evidence), ({ dueMs, cameMs }) => cameMs - dueMs).sort();
 
 /** Needs the parameter "headOfLineP99Ms", the phase "warm-up" and the arm "without poison". */
 export const noHeadOfLine: Criterion = {
@@ -176,6 +181,10 @@ export const noHeadOfLine: Criterion = {
     const told = `p99 of healthy events ${Number.isFinite(p99) ? `${p99.toFixed(1)} ms` : "unbounded: more than 1 of 100 were never stored"} beside poison`;
     const compared = Number.isFinite(without) ? `, ${without.toFixed(1)} ms without` : "";
     if (!(p99 <= limitMs)) {
+      const late = healthyDelays(evidence).filter(({ dueMs, cameMs }) => cameMs - dueMs > limitMs);
+      if (areStandstills(late)) {
+        return { ...base, verdict: "unknown", detail: `${told}${compared}. ${standstillWords}` };
+      }
       return {
         ...base,
         verdict: "fail",

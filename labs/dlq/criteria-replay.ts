@@ -17,6 +17,12 @@ import { maxReplays, mended } from "./operation.ts";
 
 const shown = 5;
 
+interface Payment {
+  readonly eventId: string;
+  readonly accountId: string;
+  readonly amountCents: number;
+}
+
 export const replayOnce: Criterion = {
   id: "replay-once",
   needs: ["operation"],
@@ -93,9 +99,9 @@ function wronged(evidence: Evidence, letter: LetterRow, effects: ReadonlyMap<str
   if (letter.replayCount === 0) return [];
   const count = effects.get(event?.eventId ?? "")?.count ?? 0;
   if (event !== undefined && trouble !== hopeless) {
-    return count > 0 && letter.state === "resolved"
-      ? []
-      : [`${what} was replayed, has ${count} effects and is ${letter.state}`];
+    if (count === 0 || letter.state !== "resolved")
+      return [`${what} was replayed, has ${count} effects and is ${letter.state}`];
+    return paidOtherwise(what, event, effects);
   }
   if (count > 0) return [`${what} cannot succeed and has an effect`];
   return letter.state === "resolved" && !isMended(evidence, letter)
@@ -129,6 +135,16 @@ function leftOut(evidence: Evidence, letters: readonly LetterRow[], before: read
 const isMended = (evidence: Evidence, { id }: LetterRow): boolean =>
   stepOf(evidence, "edit")?.args?.[1] === id;
 
+function paidOtherwise(
+  what: string,
+  { eventId, accountId, amountCents }: Payment,
+  effects: ReadonlyMap<string, Effects>,
+): string[] {
+  const expected = `${accountId} ${amountCents}`;
+  const payments = effects.get(eventId)?.payments ?? expected;
+  return payments === expected ? [] : [`${what} had "${expected}" to pay and paid "${payments}"`];
+}
+
 function mendedWrongly(
   evidence: Evidence,
   letters: readonly LetterRow[],
@@ -139,14 +155,11 @@ function mendedWrongly(
   const id = edit.args?.[1] ?? "";
   const letter = letters.find((one) => one.id === id);
   if (letter === undefined) return ["no letter could be mended"];
-  const { eventId, accountId, amountCents } = mended(id);
-  const { count = 0, payments } = effects.get(eventId) ?? {};
-  if (count !== 1 || letter.state !== "resolved")
-    return [`letter ${id} was mended and replayed, has ${count} effects and is ${letter.state}`];
-  const expected = `${accountId} ${amountCents}`;
-  return payments === undefined || payments === expected
-    ? []
-    : [`letter ${id} was mended to pay "${expected}" and paid "${payments}"`];
+  const event = mended(id);
+  const count = effects.get(event.eventId)?.count ?? 0;
+  return count === 1 && letter.state === "resolved"
+    ? paidOtherwise(`letter ${id}, which was mended,`, event, effects)
+    : [`letter ${id} was mended and replayed, has ${count} effects and is ${letter.state}`];
 }
 
 function cappedWrongly(evidence: Evidence, letters: readonly LetterRow[]): string[] {

@@ -281,10 +281,19 @@ const faults: [string, string, string, (record: RunRecord) => void][] = [
   [
     "a mended letter that pays what it paid before",
     "replay-once",
-    'to pay "acct-mended 100" and paid "acct-1 5"',
+    'had "acct-mended 100" to pay and paid "acct-1 5"',
     (r) =>
       change(r, "effects", (row) => {
         if (row[0]?.startsWith("00000000-")) row[2] = "acct-1 5";
+      }),
+  ],
+  [
+    "a replay that pays another amount than its event's",
+    "replay-once",
+    '" to pay and paid "acct-1 5"',
+    (r) =>
+      change(r, "effects", (row) => {
+        if (row[0]?.startsWith("00000000-") !== true) row[2] = "acct-1 5";
       }),
   ],
   [
@@ -450,6 +459,16 @@ describe("what was not put to the test is unknown", () => {
       "nothing to compare with",
       "no-head-of-line",
       (r: RunRecord): void => void Object.assign(r, { arms: [] }),
+    ],
+    [
+      "healthy events that were late in one standstill",
+      "no-head-of-line",
+      (r: RunRecord): void => {
+        const table = tableOf(r, "payments");
+        table.asSentCommittedMs = table.asSentCommittedMs.map((at) =>
+          at !== null && at >= 4_000 && at < 4_150 ? 4_440 : at,
+        );
+      },
     ],
     [
       "a rate that never crossed",

@@ -62,7 +62,7 @@ export interface Stage {
   readonly done: Promise<void>;
   /**
    * Ends the stage: a consumer leaves its producers, a producer sends what it has and what a `handleDemand` that has not
-   * answered yet still brings, and no more.
+   * answered yet still brings, and no more. That one must settle, or the stage never ends.
    */
   stop(): void;
 }
@@ -136,7 +136,8 @@ export function startProducer<Out>(options: ProducerOptions<Out>): Emitter<Out> 
     if (life.succeed()) outlet.end();
   }
   function crash(error: unknown): void {
-    if (life.fail(error)) outlet.end(error);
+    // Of a stage that was told to end, consumers finish what they hold; who waits for its end hears why.
+    if (life.fail(error)) outlet.end(isStopping ? undefined : error);
   }
   return {
     name,

@@ -2,6 +2,7 @@
 import type { DrillCriterion } from "../../../harness/drill.ts";
 import { capacityFinding } from "../../../harness/verdict/capacity.ts";
 import { timerAllowanceMs } from "../../../harness/verdict/host.ts";
+import { areStandstills, standstillWords } from "../../../harness/verdict/standstill.ts";
 import type { Finding } from "../../../harness/verdict/verdict.ts";
 import { flowOf, quantile } from "./flow.ts";
 import type { Seen } from "./observe.ts";
@@ -56,6 +57,11 @@ export const refusesAtOnce: Criterion = {
         lookAt: "Close other programs.",
       };
     }
+    const late = requests
+      .filter((one) => one.status === 429 && isTimed(one))
+      .map(({ sentMs, answeredMs }) => ({ dueMs: sentMs, cameMs: answeredMs ?? Number.POSITIVE_INFINITY }))
+      .filter(({ dueMs, cameMs }) => cameMs - dueMs > limit);
+    if (areStandstills(late)) return { ...base, verdict: "unknown", detail: `${detail} ${standstillWords}` };
     return {
       ...base,
       verdict: "fail",

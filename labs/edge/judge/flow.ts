@@ -1,7 +1,7 @@
 /** What judges and charts of the edge both read: rates by step, answers by kind, what was stored when. */
 import type { DrillEvidence } from "../../../harness/drill.ts";
 import { dueTimes, type ScheduledPhase } from "../../../harness/load/schedule.ts";
-import { allowedBetween, type RatedStep } from "../../../harness/verdict/capacity.ts";
+import { allowedBetween, calmRate, type RatedStep } from "../../../harness/verdict/capacity.ts";
 import type { Seen } from "./observe.ts";
 import { eventful, phasesOf, planOf, scenarioOf } from "./scenario.ts";
 
@@ -119,6 +119,11 @@ function makeFlow(evidence: EdgeEvidence): Flow {
       ...allowedBetween(seen.gateway, worker.concurrency, servedMs, fromMs, endMs),
       offered: phase.perSecond,
       donePerSecond: storedPerSecond,
+      calmPerSecond: calmRate(
+        (from, to) => storedMs.filter((at) => at >= from && at < to).length,
+        fromMs,
+        endMs,
+      ),
       spread: [Math.min(storedPerSecond, ...windows), Math.max(storedPerSecond, ...windows)],
       refusedPerSecond: (refused * 1_000) / (endMs - fromMs),
       saturated: refused >= saturatedShare * sent.length,

@@ -92,6 +92,21 @@ describe("one planted fault is found by its own criterion", () => {
     expect(which("fail")).toContain("refuses-at-once");
   });
 
+  test("refusals that were late in one standstill decide nothing; in several, they fail", () => {
+    const late = (...standstillsMs: number[]) =>
+      judged({}, ({ drill: { requests } }) => {
+        requests.answeredMs = requests.answeredMs.map((at, i) => {
+          const sentMs = requests.sentMs[i] ?? 0;
+          const from = standstillsMs.find((start) => sentMs >= start && sentMs < start + 200);
+          return requests.status[i] === 429 && from !== undefined && at !== null ? from + 350 : at;
+        });
+      }).of("refuses-at-once");
+    const one = late(3_000);
+    expect(one?.verdict, one?.detail).toBe("unknown");
+    expect(one?.measured).toBeGreaterThan(200);
+    expect(late(2_500, 3_200, 4_000)?.verdict).toBe("fail");
+  });
+
   test("what a new process is slow with in the warm-up is not held against it; a refusal after it is", () => {
     const slowUntil = (toMs: number) =>
       judged({}, ({ drill: { requests } }) => {
@@ -129,7 +144,9 @@ describe("one planted fault is found by its own criterion", () => {
 
   test("what a call cost whoever made it beside the load is not held against the edge", () => {
     const paid = ({ drill, finishedMs }: ReturnType<typeof simulate>, overheadMs: number) => {
-      const atMs = Array.from({ length: Math.ceil(finishedMs / 40) }, (_, i) => i * 40);
+      // Bursts of five calls.
+      const bursts = Array.from({ length: Math.ceil(finishedMs / 200) }, (_, i) => i * 200);
+      const atMs = bursts.flatMap((at) => [0, 10, 20, 30, 40].map((later) => at + later));
       drill.gateway.reference = { atMs, overheadMs: atMs.map(() => overheadMs) };
     };
     const slow = judged({ overheadMs: 4 }, (record) => paid(record, 1));

@@ -177,6 +177,17 @@ describe("one planted fault is found by its own criterion", () => {
     expect(of("slow-holds-up-nobody")).toMatchObject({ verdict: "fail", inexcusable: true });
   });
 
+  test("a round that is too long where one consumer alone was too decides nothing", () => {
+    const round = (shareAlone: number) =>
+      judged(({ slow, one }) => {
+        if (slow === undefined || one === undefined) throw new Error("no such round");
+        slow.handled.toMs = slow.handled.toMs.map((at) => slow.startMs + 1.6 * (at - slow.startMs));
+        one.endMs = one.startMs + shareAlone * (one.endMs - one.startMs);
+      }).of("slow-holds-up-nobody");
+    expect(round(1.4)).toMatchObject({ verdict: "unknown" });
+    expect(round(1)).toMatchObject({ verdict: "fail" });
+  });
+
   test("a subscriber that missed an event fails every-event-to-every-subscriber", () => {
     const { which } = judged(({ broadcast }) => {
       for (const column of Object.values(broadcast?.handled ?? {})) column.splice(-1, 1);
