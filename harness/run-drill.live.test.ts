@@ -75,7 +75,9 @@ test("a drill runs its subject without any stack, and its saved record gets the 
        setInterval(() => {}, 1000);
      }`,
   );
-  expect(outcome.problems).toEqual([]);
+  expect(outcome.problems).toEqual([
+    "worker w1 was told to end by SIGTERM and ended by SIGTERM; the contract asks for exit code 0 within 10 s",
+  ]);
   expect(outcome.verdict).toMatchObject({ lab: "living", stack: "none", verdict: "pass" });
   const record = await readRecord(outcome.folder);
   expect(record.workers).toMatchObject([{ id: "w1", exit: { planned: true, signal: "SIGTERM" } }]);
