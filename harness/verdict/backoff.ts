@@ -51,7 +51,7 @@ export function cadence(arm: string): Criterion {
         samples: all.length,
       };
       const told =
-        `${all.length} waits, none may be shorter; ${timely.length} of them, through no fault and not of the companion, no longer. ` +
+        `${all.length} waits, of which none may be shorter; ${timely.length} of them met no fault and are not the companion's: they may not be longer either. ` +
         (lateness === undefined
           ? ""
           : `Without jitter a retry is late by ${lateness.p50.toFixed(1)} ms in the median, ${lateness.p99.toFixed(1)} ms at p99 (${lateness.samples} waits).`);
