@@ -3,5 +3,8 @@ import lab from "./lab.ts";
 
 proveSolution(lab);
 provePitfallsUnderLoad(lab, [["sleep-in-handler", "no-head-of-line"]]);
-// Where the first waits are held up, a curve is no longer told from a line.
-provePitfallsInCalm(lab, [["linear", "exponential"]]);
+// Where retries are held up, a curve is no longer told from a line, nor no wait from a long one.
+provePitfallsInCalm(lab, [
+  ["linear", "exponential"],
+  ["retry-at-once", "cadence"],
+]);

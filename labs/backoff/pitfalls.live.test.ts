@@ -3,7 +3,6 @@ import lab from "./lab.ts";
 
 provePitfalls(lab, [["timer-in-memory", "durable"]]);
 provePitfallsInCalm(lab, [
-  ["retry-at-once", "cadence"],
   ["retry-forever", "attempts-bounded"],
   ["no-jitter", "no-herd"],
 ]);
