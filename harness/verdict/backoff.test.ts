@@ -173,6 +173,27 @@ describe("exponential", () => {
   });
 });
 
+/**
+ * One more call for an event that has all its attempts, one of them when what a fault broke was back.
+ * @param isOne how many of its calls came before that one
+ */
+function withCall(kind: "kill-worker" | "restart", arrivedMs: number, isOne: (earlier: number) => boolean) {
+  return judged({}, (record) => {
+    const attempts = record.gateway?.attempts;
+    const fault = record.faults.find((one) => one.kind === kind);
+    if (attempts === undefined || fault === undefined) throw new Error("no such fault");
+    const callsOf = (message: number, until?: number) =>
+      attempts.message.slice(0, until).filter((one) => one === message).length;
+    const at = attempts.message.findIndex(
+      (one, i) => attempts.arrivedMs[i] === fault.healMs && callsOf(one) === 5 && isOne(callsOf(one, i)),
+    );
+    if (at === -1) throw new Error("no such call");
+    const call = { message: attempts.message[at], arrivedMs, answeredMs: arrivedMs + 2, status: 503 };
+    for (const [name, column] of Object.entries({ ...call, leftMs: null, open: 1 }))
+      attempts[name as keyof typeof attempts]?.splice(at, 0, column as never);
+  });
+}
+
 describe("attempts-bounded", () => {
   test("one attempt too many fails", () => {
     const { of } = judged({ maxAttempts: 6 });
@@ -181,49 +202,16 @@ describe("attempts-bounded", () => {
   });
 
   test("a call that the dying worker still made, and whose event is delivered again, is no attempt too many", () => {
-    const callsAtDeath = (diedMs: number) =>
-      judged({}, (record) => {
-        const attempts = record.gateway?.attempts;
-        const kill = record.faults.find(({ kind }) => kind === "kill-worker");
-        const counts = new Map<number, number>();
-        for (const one of attempts?.message ?? []) counts.set(one, (counts.get(one) ?? 0) + 1);
-        const at = attempts?.message.findIndex(
-          (one, i, all) =>
-            counts.get(one) === 5 && attempts.arrivedMs[i] === kill?.healMs && all.indexOf(one) === i,
-        );
-        if (attempts === undefined || kill === undefined || at === undefined || at < 0)
-          throw new Error("none");
-        const call = {
-          message: attempts.message[at],
-          arrivedMs: diedMs,
-          answeredMs: diedMs + 2,
-          status: 503,
-        };
-        for (const [name, column] of Object.entries({ ...call, leftMs: null, open: 1 }))
-          attempts[name as keyof typeof attempts]?.unshift(column as never);
-      });
-    expect(callsAtDeath(2_004).of("attempts-bounded").verdict).toBe("pass");
-    expect(callsAtDeath(3_001).of("attempts-bounded").verdict).toBe("fail");
+    const callAt = (ms: number) => withCall("kill-worker", ms, (earlier) => earlier === 0);
+    expect(callAt(2_004).of("attempts-bounded").verdict).toBe("pass");
+    expect(callAt(3_001).of("attempts-bounded").verdict).toBe("fail");
   });
 
   test("a call that was handed out before its store died is no attempt too many, until the store is back", () => {
-    const { verdict, detail } = judged({}, (record) => {
-      const attempts = record.gateway?.attempts;
-      const restart = record.faults.find(({ kind }) => kind === "restart");
-      const counts = new Map<number, number>();
-      for (const one of attempts?.message ?? []) counts.set(one, (counts.get(one) ?? 0) + 1);
-      const at = attempts?.message.findIndex(
-        (one, i, all) =>
-          counts.get(one) === 5 && attempts.arrivedMs[i] === restart?.healMs && all.indexOf(one) < i,
-      );
-      if (attempts === undefined || restart === undefined || at === undefined || at < 0)
-        throw new Error("none");
-      const arrivedMs = restart.startMs + 200;
-      const call = { message: attempts.message[at], arrivedMs, answeredMs: arrivedMs + 2, status: 503 };
-      for (const [name, column] of Object.entries({ ...call, leftMs: null, open: 1 }))
-        attempts[name as keyof typeof attempts]?.splice(at, 0, column as never);
-    }).of("attempts-bounded");
+    const callAt = (ms: number) => withCall("restart", ms, (earlier) => earlier > 0).of("attempts-bounded");
+    const { verdict, detail } = callAt(4_700);
     expect(verdict, detail).toBe("pass");
+    expect(callAt(5_300).verdict).toBe("fail");
   });
 
   test("a refused event that is tried again fails", () => {

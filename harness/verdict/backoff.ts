@@ -55,12 +55,12 @@ export function cadence(arm: string): Criterion {
         (lateness === undefined
           ? ""
           : `Without jitter a retry is late by ${lateness.p50.toFixed(1)} ms in the median, ${lateness.p99.toFixed(1)} ms at p99 (${lateness.samples} waits).`);
-      const delays = late.map(({ wait }) => ({ dueMs: wait.fromMs + wait.idealMs, cameMs: wait.toMs }));
-      if (early.length === 0 && late.length > byChance && areStandstills(delays)) {
-        const detail = `${late.length} waits too long. ${standstillWords} ${told}`;
-        return { ...base, verdict: "unknown", detail };
-      }
       if (early.length > 0 || late.length > byChance) {
+        const delays = late.map(({ wait }) => ({ dueMs: wait.fromMs + wait.idealMs, cameMs: wait.toMs }));
+        if (early.length === 0 && areStandstills(delays)) {
+          const detail = `${late.length} waits too long. ${standstillWords} ${told}`;
+          return { ...base, verdict: "unknown", detail };
+        }
         return {
           ...base,
           verdict: "fail",

@@ -255,7 +255,7 @@ function eventsAt(pulled: Flow["pulled"], atMs: number): number {
 }
 
 /** How many of the sorted values lie below `limit`. */
-export function below(sorted: Float64Array, limit: number): number {
+export function below(sorted: ArrayLike<number>, limit: number): number {
   let low = 0;
   let high = sorted.length;
   while (low < high) {

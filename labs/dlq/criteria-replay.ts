@@ -1,5 +1,6 @@
 /** The judge of replays: one effect for each letter, also when sent twice and when the tool died in between. */
 import type { Criterion } from "../../harness/lab.ts";
+import type { PaymentEvent } from "../../harness/load/messages.ts";
 import type { Evidence } from "../../harness/verdict/evidence.ts";
 import { unfitness } from "../../harness/verdict/host.ts";
 import type { Finding } from "../../harness/verdict/verdict.ts";
@@ -16,12 +17,6 @@ import {
 import { maxReplays, mended } from "./operation.ts";
 
 const shown = 5;
-
-interface Payment {
-  readonly eventId: string;
-  readonly accountId: string;
-  readonly amountCents: number;
-}
 
 export const replayOnce: Criterion = {
   id: "replay-once",
@@ -137,7 +132,7 @@ const isMended = (evidence: Evidence, { id }: LetterRow): boolean =>
 
 function paidOtherwise(
   what: string,
-  { eventId, accountId, amountCents }: Payment,
+  { eventId, accountId, amountCents }: Pick<PaymentEvent, "eventId" | "accountId" | "amountCents">,
   effects: ReadonlyMap<string, Effects>,
 ): string[] {
   const expected = `${accountId} ${amountCents}`;

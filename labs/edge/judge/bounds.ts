@@ -30,9 +30,10 @@ export const refusesAtOnce: Criterion = {
   judge(evidence): Finding {
     const { requests, isTimed, clientLateMs } = flowOf(evidence);
     const limit = refusalMs + timerAllowanceMs(evidence.record.host);
-    const waits = requests
+    const refusals = requests
       .filter((one) => one.status === 429 && isTimed(one))
-      .map(({ sentMs, answeredMs }) => (answeredMs ?? Number.POSITIVE_INFINITY) - sentMs);
+      .map(({ sentMs, answeredMs }) => ({ dueMs: sentMs, cameMs: answeredMs ?? Number.POSITIVE_INFINITY }));
+    const waits = refusals.map(({ dueMs, cameMs }) => cameMs - dueMs);
     const p99 = quantile(waits, 0.99);
     const base = {
       measured: p99 === undefined ? null : Math.round(p99 * 10) / 10,
@@ -57,10 +58,7 @@ export const refusesAtOnce: Criterion = {
         lookAt: "Close other programs.",
       };
     }
-    const late = requests
-      .filter((one) => one.status === 429 && isTimed(one))
-      .map(({ sentMs, answeredMs }) => ({ dueMs: sentMs, cameMs: answeredMs ?? Number.POSITIVE_INFINITY }))
-      .filter(({ dueMs, cameMs }) => cameMs - dueMs > limit);
+    const late = refusals.filter(({ dueMs, cameMs }) => cameMs - dueMs > limit);
     if (areStandstills(late)) return { ...base, verdict: "unknown", detail: `${detail} ${standstillWords}` };
     return {
       ...base,

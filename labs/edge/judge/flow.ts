@@ -2,6 +2,7 @@
 import type { DrillEvidence } from "../../../harness/drill.ts";
 import { dueTimes, type ScheduledPhase } from "../../../harness/load/schedule.ts";
 import { allowedBetween, calmRate, type RatedStep } from "../../../harness/verdict/capacity.ts";
+import { below } from "../../../harness/verdict/flow.ts";
 import type { Seen } from "./observe.ts";
 import { eventful, phasesOf, planOf, scenarioOf } from "./scenario.ts";
 
@@ -119,11 +120,7 @@ function makeFlow(evidence: EdgeEvidence): Flow {
       ...allowedBetween(seen.gateway, worker.concurrency, servedMs, fromMs, endMs),
       offered: phase.perSecond,
       donePerSecond: storedPerSecond,
-      calmPerSecond: calmRate(
-        (from, to) => storedMs.filter((at) => at >= from && at < to).length,
-        fromMs,
-        endMs,
-      ),
+      calmPerSecond: calmRate((from, to) => below(storedMs, to) - below(storedMs, from), fromMs, endMs),
       spread: [Math.min(storedPerSecond, ...windows), Math.max(storedPerSecond, ...windows)],
       refusedPerSecond: (refused * 1_000) / (endMs - fromMs),
       saturated: refused >= saturatedShare * sent.length,
