@@ -109,7 +109,7 @@ test("what handleDemand still brings when the producer was stopped is sent, and 
   expect(asked.length).toBe(1);
 });
 
-test("a producer that fails while it is being stopped says so", async () => {
+test("a producer that fails while it is being stopped says so, and its consumers end as after any stop", async () => {
   let fail: (error: Error) => void = () => undefined;
   const producer = startProducer<number>({
     name: "slow",
@@ -120,10 +120,13 @@ test("a producer that fails while it is being stopped says so", async () => {
   });
   const consumer = startConsumer<number>({ name: "c", handleEvents() {} });
   subscribe({ consumer, to: producer, cancel: "temporary" });
+  const permanent = startConsumer<number>({ name: "permanent", handleEvents() {} });
+  subscribe({ consumer: permanent, to: producer });
   await eventLoopTurns(2);
   producer.stop();
   fail(new Error("the connection broke"));
   await expect(producer.done).rejects.toThrow("the connection broke");
+  await permanent.done;
 });
 
 test("telemetry shows who asked for how much, who came, and who left with what undone", async () => {
