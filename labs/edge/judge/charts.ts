@@ -26,7 +26,7 @@ function capacityChart(evidence: EdgeEvidence): Chart {
   return {
     id: "capacity",
     title: "Is as much taken in as can be stored, and the rest refused?",
-    caption: `What was stored per second in each step, by how long a gateway call took. The curve is what ${concurrency} calls at once allow, with the overhead of a call as a caller of the harness's own paid it beside the load. While requests are refused the points must lie on it; otherwise at the offered rate. Grey ones are not held against it: another overhead within the margin of that caller's calls, or one standstill, would bring them back to it. Stored and refused add up to what was offered, less what was malformed. Bars: lowest and highest half second.`,
+    caption: `What was stored per second in each step, by how long a gateway call took. The curve is what ${concurrency} calls at once allow, with the overhead of a call as a caller of the harness's own paid it beside the load. While requests are refused the points must lie on it; otherwise at the offered rate. Grey ones are not held against it: those of the quickest work, because most of such a call is the host's, and any that another overhead within the margin of that caller's calls, or one standstill, would bring back to it. Stored and refused add up to what was offered, less what was malformed. Bars: lowest and highest half second.`,
     criteria: ["rate-matches-capacity", "lossless", "answers-all", "bounded-concurrency"],
     x: { label: "gateway work time as served (ms)", scale: "log" },
     panels: [
